@@ -1,12 +1,13 @@
 //! The fixtures that the official MCP conformance suite calls by name.
 //!
-//! `content` and `session` serve the revisions up to 2025-11-25, `stateless` and `round_trips` add what 2026-07-28
-//! asks for; `server` offers them all to everybody. Names, texts and shapes are the suite's, not ours to choose.
+//! `content` and `session` serve the revisions up to 2025-11-25; `stateless`, `round_trips` and `tasks` add what
+//! 2026-07-28 asks for. `server` offers them all to everybody. Names, texts and shapes are the suite's, not ours to choose.
 
 mod content;
 mod round_trips;
 mod session;
 mod stateless;
+mod tasks;
 
 use rmcp::model::{CallToolResult, ContentBlock};
 

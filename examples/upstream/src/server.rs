@@ -21,6 +21,7 @@ use rmcp::{
     handler::server::{router::tool::ToolRouter, tool::ToolCallContext},
     model::*,
     service::{NotificationContext, RequestContext, SubscriptionContext},
+    task_manager::TaskManager,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -42,6 +43,8 @@ pub struct Shared {
     pub changes: Changes,
     pub counts: Arc<CallCounts>,
     pub states: RequestStateCodec,
+    /// The tasks under way, and the results that wait to be fetched.
+    pub tasks: TaskManager,
     pub stop: CancellationToken,
     tools: ToolRouter<Upstream>,
     page_len: Option<NonZeroUsize>,
@@ -63,7 +66,8 @@ impl Shared {
             + Upstream::content_tools()
             + Upstream::session_tools()
             + Upstream::stateless_tools()
-            + Upstream::round_trip_tools();
+            + Upstream::round_trip_tools()
+            + Upstream::task_tools();
         if !options.allow_crash {
             tools.remove_route("crash");
         }
@@ -72,6 +76,7 @@ impl Shared {
             changes: Changes::default(),
             counts: Arc::default(),
             states: RequestStateCodec::try_new(secret)?,
+            tasks: TaskManager::new(),
             stop,
             tools,
             page_len: options.page_len,
@@ -125,6 +130,7 @@ impl ServerHandler for Upstream {
             .enable_resources_subscribe()
             .enable_tools()
             .enable_tool_list_changed()
+            .enable_tasks()
             .build();
         ServerConfig::new(capabilities)
             .with_server_info(Implementation::new(
@@ -303,5 +309,34 @@ impl ServerHandler for Upstream {
             .forward(&context, &self.shared.stop)
             .await;
         Ok(())
+    }
+
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        self.shared
+            .tasks
+            .get_task(&request.task_id)
+            .map(GetTaskResult::new)
+    }
+
+    async fn update_task(
+        &self,
+        request: UpdateTaskParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.shared
+            .tasks
+            .update_task(&request.task_id, request.input_responses)
+    }
+
+    async fn cancel_task(
+        &self,
+        request: CancelTaskParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.shared.tasks.cancel_task(&request.task_id)
     }
 }
