@@ -58,17 +58,23 @@ pub fn classify(headers: &RequestHeaders<'_>, message: &Message<'_>) -> Result<E
     match message {
         Message::Request(request) => classify_request(headers, request),
         // Only requests carry the per-request fields, so for these the headers alone decide.
-        Message::Notification(_) | Message::Response(_) => match era_of_headers(headers) {
-            Some(Era::Stateless) if matches!(message, Message::Response(_)) => {
-                Err(Refusal::StatelessResponse)
-            }
+        Message::Notification(_) => match era_of_headers(headers) {
             Some(Era::Stateless) => {
-                check_version(headers.protocol_version.unwrap_or_default()).map(|()| Era::Stateless)
+                check_version(headers.protocol_version.ok_or(NO_VERSION)?)?;
+                Ok(Era::Stateless)
             }
+            Some(Era::Session) | None => headers.session_revision().map(|_| Era::Session),
+        },
+        Message::Response(_) => match era_of_headers(headers) {
+            Some(Era::Stateless) => Err(Refusal::StatelessResponse),
             Some(Era::Session) | None => headers.session_revision().map(|_| Era::Session),
         },
     }
 }
+
+const NO_VERSION: Refusal = Refusal::MissingHeader {
+    header: "MCP-Protocol-Version",
+};
 
 fn classify_request(headers: &RequestHeaders<'_>, request: &Request<'_>) -> Result<Era, Refusal> {
     let meta = Meta::of(request.params);
@@ -79,12 +85,11 @@ fn classify_request(headers: &RequestHeaders<'_>, request: &Request<'_>) -> Resu
         // It negotiates the version itself; whatever the header says is only the client's hope.
         return Ok(Era::Session);
     }
-    let stateless = match declared {
-        Some(version) => {
-            Revision::parse(version).is_none_or(|revision| revision.era() == Era::Stateless)
-        }
-        None => era_of_headers(headers) == Some(Era::Stateless),
-    };
+    // When the two disagree, the stricter era says how.
+    let declares = declared.is_some_and(|version| {
+        Revision::parse(version).is_none_or(|revision| revision.era() == Era::Stateless)
+    });
+    let stateless = declares || era_of_headers(headers) == Some(Era::Stateless);
     if stateless || request.method == "server/discover" {
         check_stateless(headers, request, &meta)?;
         return Ok(Era::Stateless);
@@ -108,9 +113,7 @@ fn check_stateless(
     request: &Request<'_>,
     meta: &Meta<'_>,
 ) -> Result<(), Refusal> {
-    let named = headers.protocol_version.ok_or(Refusal::MissingHeader {
-        header: "MCP-Protocol-Version",
-    })?;
+    let named = headers.protocol_version.ok_or(NO_VERSION)?;
     let mut missing = Vec::new();
     match meta.protocol_version.as_deref() {
         None => missing.push(META_PROTOCOL_VERSION),

@@ -131,7 +131,13 @@ mod tests {
             .iter()
             .map(|body| String::from_utf8_lossy(body))
             .collect();
-        insta::assert_snapshot!(text.join("\n"), @r##""##);
+        insta::assert_snapshot!(text.join("\n"), @r#"
+        {"jsonrpc":"2.0","id":7,"error":{"code":-32601,"message":"No \"such\"\nmethod."}}
+        {"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"Not JSON."}}
+        {"jsonrpc":"2.0","id":"a","error":{"code":-32022,"message":"No.","data":{"supported":[]}}}
+        {"jsonrpc":"2.0","id":12345678901234567890123,"result":{"n": 1.10}}
+        {"jsonrpc":"2.0","id":1,"error":{"code":-32002, "message":"gone"}}
+        "#);
     }
 
     #[test]

@@ -32,3 +32,6 @@ pub mod lifecycle;
 pub mod bridge;
 
 mod text;
+
+#[cfg(test)]
+mod arbitrary;

@@ -190,12 +190,10 @@ pub fn parse(
         member: kind.member(),
     };
     let array = splice::get_member(result_raw, kind.member()).ok_or_else(no_entries)?;
-    let Ok(found) = serde_json::from_str::<Vec<&RawValue>>(array) else {
+    let Ok(found) = text::checked_elements(array, entries_len_max) else {
         return Err(no_entries());
     };
-    if found.len() > entries_len_max {
-        return Err(ListingError::TooMany { entries_len_max });
-    }
+    let found = found.ok_or(ListingError::TooMany { entries_len_max })?;
     let entries: Vec<Entry> = found
         .iter()
         .filter_map(|raw| {

@@ -298,7 +298,14 @@ mod tests {
             .iter()
             .map(|case| CallParams::parse(case.map(raw)).unwrap_err().to_string())
             .collect();
-        insta::assert_snapshot!(said.join("\n"), @"");
+        insta::assert_snapshot!(said.join("\n"), @r#"
+        The request needs "params".
+        "params.name" must be a string.
+        "params.name" must be a string.
+        "params.arguments" must be an object.
+        "params.name" occurs more than once. Send it once.
+        "params.arguments" occurs more than once. Send it once.
+        "#);
     }
 
     #[test]

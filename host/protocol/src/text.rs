@@ -5,7 +5,11 @@
 //! safe on malformed text, not to find every fault in it. It never recurses: depth costs no stack.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::ops::Range;
+
+use serde::de::{Deserializer, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 /// The text is not the JSON that it was taken for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,6 +131,40 @@ pub(crate) fn elements(text: &str) -> Result<Vec<Range<usize>>, Malformed> {
             Some(b']') => return Ok(found),
             Some(_) | None => return Err(Malformed),
         }
+    }
+}
+
+/// The elements of an array, each checked by the parser; `None` when there are more than `len_max`.
+pub(crate) fn checked_elements(
+    text: &str,
+    len_max: usize,
+) -> Result<Option<Vec<&RawValue>>, serde_json::Error> {
+    let mut parser = serde_json::Deserializer::from_str(text);
+    let found = parser.deserialize_seq(ElementsVisitor { len_max })?;
+    parser.end()?;
+    Ok((found.len() <= len_max).then_some(found))
+}
+
+/// Keeps one element more than allowed, and only checks what comes after.
+struct ElementsVisitor {
+    len_max: usize,
+}
+
+impl<'de> Visitor<'de> for ElementsVisitor {
+    type Value = Vec<&'de RawValue>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut found = Vec::new();
+        while let Some(element) = seq.next_element()? {
+            if found.len() <= self.len_max {
+                found.push(element);
+            }
+        }
+        Ok(found)
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use crate::error::{
     self, HEADER_MISMATCH, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, UNSUPPORTED_VERSION,
 };
-use crate::revision::Revision;
+use crate::revision::{Era, Revision};
 
 /// How much of a caller's own text is repeated back, in characters.
 const ECHO_CHARS_MAX: usize = 128;
@@ -17,7 +17,7 @@ const ECHO_CHARS_MAX: usize = 128;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// A revision that the gateway does not speak, or not in this way.
-    #[error("Unsupported protocol version \"{requested}\". Use one of: {}.", supported().join(", "))]
+    #[error("Unsupported protocol version \"{requested}\". Use one of: {}.", supported(requested).join(", "))]
     UnsupportedVersion {
         /// What the caller asked for.
         requested: String,
@@ -130,7 +130,7 @@ impl Refusal {
     pub fn data(&self) -> Option<Box<RawValue>> {
         match self {
             Refusal::UnsupportedVersion { requested } => serde_json::value::to_raw_value(
-                &json!({ "supported": supported(), "requested": requested }),
+                &json!({ "supported": supported(requested), "requested": requested }),
             )
             .ok(),
             Refusal::MissingHeader { .. }
@@ -154,9 +154,14 @@ impl Refusal {
     }
 }
 
-/// Every revision's name, newest first.
-fn supported() -> [&'static str; 5] {
-    Revision::ALL.map(Revision::as_str)
+/// The revisions to use instead, newest first: for one that exists but needs a session, those that need none.
+fn supported(requested: &str) -> Vec<&'static str> {
+    let known = Revision::parse(requested).is_some();
+    Revision::ALL
+        .into_iter()
+        .filter(|revision| !known || revision.era() == Era::Stateless)
+        .map(Revision::as_str)
+        .collect()
 }
 
 /// A caller's own text, cut to a length that is safe to repeat.
