@@ -42,6 +42,9 @@ pub struct Options {
     pub ready_file: Option<PathBuf>,
 
     /// Serve without sessions and prefer application/json to event streams
+    ///
+    /// Without a session the server cannot ask a session-era client anything: the fixtures for sampling and
+    /// elicitation then fail for such clients. Stateless clients notice no difference.
     #[arg(long)]
     pub json: bool,
 
