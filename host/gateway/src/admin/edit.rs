@@ -1,0 +1,214 @@
+//! One change to a tenant, as a value: applied to the state that was read, then written to the store.
+//!
+//! Applying is pure: it checks the document, its references and the tenant's bounds, and puts redacted secrets
+//! back in place. It never reads the store.
+
+use crate::model::{KeyRecord, Resource, ResourceKind, TenantState, keep_redacted};
+use crate::store::{NewChain, Put, Store, StoreError};
+
+use super::changes::Outcome;
+use super::{Problem, validate};
+
+/// Most upstreams of one tenant.
+const UPSTREAMS_MAX: usize = 1_000;
+/// Most servers of one tenant.
+const SERVERS_MAX: usize = 1_000;
+/// Most issuers of one tenant.
+const ISSUERS_MAX: usize = 64;
+/// Most API keys of one tenant.
+const KEYS_MAX: usize = 10_000;
+
+/// One change to a tenant.
+pub(super) enum Edit {
+    /// Creates or replaces a document.
+    Put { name: String, resource: Resource },
+    /// Deletes a document that nothing refers to.
+    Delete { kind: ResourceKind, name: String },
+    /// Adds a key.
+    AddKey(KeyRecord),
+    /// Deletes a key.
+    DeleteKey(String),
+    /// Makes a chain the live one; `if_match` holds the revisions it may replace, none for any.
+    Chain {
+        if_match: Option<Vec<u64>>,
+        chain: Box<NewChain>,
+    },
+}
+
+/// An edit that was applied, and what it was applied to.
+pub(super) struct Applied {
+    edit: Edit,
+    revision_before: u64,
+}
+
+impl Edit {
+    /// Applies the edit to `state`.
+    pub(super) fn apply(self, state: &mut TenantState) -> Result<Applied, Problem> {
+        let revision_before = state.revision;
+        let edit = match self {
+            Self::Put { name, resource } => {
+                let resource = put(state, &name, resource)?;
+                Self::Put { name, resource }
+            }
+            Self::Delete { kind, name } => {
+                delete(state, kind, &name)?;
+                Self::Delete { kind, name }
+            }
+            Self::AddKey(key) => {
+                room_for("API keys", state.keys.len(), KEYS_MAX)?;
+                validate::key(&key.spec, key.created_at_ms)?;
+                state.keys.push(key.clone());
+                Self::AddKey(key)
+            }
+            Self::DeleteKey(id) => {
+                let before = state.keys.len();
+                state.keys.retain(|key| key.id != id);
+                if state.keys.len() == before {
+                    return Err(Problem::missing(format!("there is no key `{id}`")));
+                }
+                Self::DeleteKey(id)
+            }
+            Self::Chain { if_match, chain } => {
+                if let Some(expected) = if_match
+                    .as_ref()
+                    .filter(|allowed| !allowed.contains(&state.revision))
+                {
+                    let expected = expected.first().copied().unwrap_or_default();
+                    return Err(StoreError::RevisionMoved {
+                        expected,
+                        current: state.revision,
+                    }
+                    .into());
+                }
+                state.chain = chain.resolved.clone();
+                state.revision = state.revision.saturating_add(1);
+                Self::Chain { if_match, chain }
+            }
+        };
+        Ok(Applied {
+            edit,
+            revision_before,
+        })
+    }
+}
+
+impl Applied {
+    /// Writes what was applied.
+    pub(super) async fn write(
+        self,
+        store: &dyn Store,
+        tenant: &str,
+    ) -> Result<Outcome, StoreError> {
+        match self.edit {
+            Edit::Put { name, resource } => {
+                Ok(match store.put_resource(tenant, &name, &resource).await? {
+                    Put::Created => Outcome::Created,
+                    Put::Replaced => Outcome::Replaced,
+                })
+            }
+            Edit::Delete { kind, name } => store
+                .delete_resource(tenant, kind, &name)
+                .await
+                .map(|_| Outcome::Deleted),
+            Edit::AddKey(key) => store.put_key(tenant, &key).await.map(|()| Outcome::Created),
+            Edit::DeleteKey(id) => store
+                .delete_key(tenant, &id)
+                .await
+                .map(|_| Outcome::Deleted),
+            // The generation was made for the revision after the one that was read, so nothing else will do.
+            Edit::Chain { if_match: _, chain } => store
+                .put_chain(tenant, Some(self.revision_before), *chain)
+                .await
+                .map(Outcome::Revision),
+        }
+    }
+}
+
+fn put(state: &mut TenantState, name: &str, resource: Resource) -> Result<Resource, Problem> {
+    validate::name(name)?;
+    Ok(match resource {
+        Resource::Upstream(mut spec) => {
+            keep_redacted(&mut spec, state.upstreams.get(name))?;
+            validate::upstream(&spec)?;
+            if state
+                .upstreams
+                .insert(name.to_owned(), spec.clone())
+                .is_none()
+            {
+                room_for("upstreams", state.upstreams.len() - 1, UPSTREAMS_MAX)?;
+            }
+            Resource::Upstream(spec)
+        }
+        Resource::Server(spec) => {
+            validate::server(&spec, state)?;
+            if state
+                .servers
+                .insert(name.to_owned(), spec.clone())
+                .is_none()
+            {
+                room_for("servers", state.servers.len() - 1, SERVERS_MAX)?;
+            }
+            Resource::Server(spec)
+        }
+        Resource::Issuer(mut spec) => {
+            keep_redacted(&mut spec, state.issuers.get(name))?;
+            validate::issuer(name, &spec, state)?;
+            if state
+                .issuers
+                .insert(name.to_owned(), spec.clone())
+                .is_none()
+            {
+                room_for("issuers", state.issuers.len() - 1, ISSUERS_MAX)?;
+            }
+            Resource::Issuer(spec)
+        }
+    })
+}
+
+fn room_for(what: &str, count: usize, count_max: usize) -> Result<(), Problem> {
+    if count < count_max {
+        Ok(())
+    } else {
+        Err(Problem::conflict(
+            "limit-reached",
+            format!("a tenant has at most {count_max} {what}"),
+        ))
+    }
+}
+
+fn delete(state: &mut TenantState, kind: ResourceKind, name: &str) -> Result<(), Problem> {
+    let existed = match kind {
+        ResourceKind::Upstream => {
+            let uses = |mount: &crate::model::Mount| {
+                if mount.replicas.is_empty() {
+                    mount.name == name
+                } else {
+                    mount.replicas.iter().any(|replica| replica == name)
+                }
+            };
+            if let Some((server, _)) = state
+                .servers
+                .iter()
+                .find(|(_, server)| server.upstreams.iter().any(uses))
+            {
+                return Err(Problem::conflict(
+                    "in-use",
+                    format!(
+                        "the server `{server}` mounts the upstream `{name}`: change the server first"
+                    ),
+                ));
+            }
+            state.upstreams.remove(name).is_some()
+        }
+        ResourceKind::Server => state.servers.remove(name).is_some(),
+        ResourceKind::Issuer => state.issuers.remove(name).is_some(),
+    };
+    if existed {
+        Ok(())
+    } else {
+        Err(Problem::missing(format!("there is no {kind} `{name}`")))
+    }
+}
+
+#[cfg(test)]
+mod tests;

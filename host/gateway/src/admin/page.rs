@@ -1,0 +1,81 @@
+//! Lists, a page at a time: `limit` and an opaque `cursor`.
+
+use axum::extract::{FromRequestParts, Query};
+use axum::http::request::Parts;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::Problem;
+
+const LIMIT_DEFAULT: u32 = 100;
+const LIMIT_MAX: u32 = 500;
+
+/// Which page.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PageQuery {
+    /// Most items of the page, 1 to 500 (default 100).
+    pub limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    pub cursor: Option<String>,
+}
+
+impl PageQuery {
+    /// The page's size.
+    pub(super) fn count_max(&self) -> u32 {
+        self.limit.unwrap_or(LIMIT_DEFAULT).clamp(1, LIMIT_MAX)
+    }
+
+    /// One more than the page, which tells whether another page follows.
+    pub(super) fn fetch_max(&self) -> u32 {
+        self.count_max().saturating_add(1)
+    }
+}
+
+/// [`PageQuery`] of a request, or the problem with it.
+pub(super) struct PageOf(pub PageQuery);
+
+impl<S: Send + Sync> FromRequestParts<S> for PageOf {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match Query::<PageQuery>::from_request_parts(parts, state).await {
+            Ok(Query(query)) => Ok(Self(query)),
+            Err(rejection) => Err(Problem::bad_request(format!(
+                "{}: use limit=1 to {LIMIT_MAX} and cursor",
+                rejection.body_text()
+            ))),
+        }
+    }
+}
+
+/// One page of a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Page<T> {
+    /// In the list's order.
+    pub items: Vec<T>,
+    /// Ask with it for the page that follows; absent on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// The page of up to [`PageQuery::fetch_max`] items, in order.
+    pub(super) fn new(mut items: Vec<T>, query: &PageQuery, cursor: impl Fn(&T) -> String) -> Self {
+        let count_max = usize::try_from(query.count_max()).unwrap_or(usize::MAX);
+        let more = items.len() > count_max;
+        items.truncate(count_max);
+        let next_cursor = if more { items.last().map(cursor) } else { None };
+        Self { items, next_cursor }
+    }
+}
+
+/// A named document in a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Named<T> {
+    /// Its name.
+    pub name: String,
+    /// What `GET` of it shows.
+    pub spec: T,
+}

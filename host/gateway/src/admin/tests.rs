@@ -1,0 +1,1 @@
+//! The admin plane, driven as a service.

@@ -1,0 +1,105 @@
+//! Settings as they are written, in any of the three layers: everything may be absent, nothing may be unknown.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use crate::model::Secret;
+
+use super::settings::{LogFormat, LogLevel};
+
+/// One layer of settings. See [`super::Settings`] for what each key means.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, reason = "the valid form documents each key")]
+pub struct RawSettings {
+    pub listen: Option<SocketAddr>,
+    pub admin_listen: Option<SocketAddr>,
+    pub data_dir: Option<PathBuf>,
+    pub admin_token: Option<Secret>,
+    pub log: RawLog,
+    pub limits: RawLimits,
+    pub allowed_origins: Option<Vec<String>>,
+    pub default_server: Option<String>,
+    pub drain_timeout_s: Option<u64>,
+    pub worker_threads: Option<u64>,
+    pub sandbox: RawSandbox,
+}
+
+/// One layer of `log`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, reason = "the valid form documents each key")]
+pub struct RawLog {
+    pub format: Option<LogFormat>,
+    pub level: Option<LogLevel>,
+}
+
+/// One layer of `limits`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, reason = "the valid form documents each key")]
+pub struct RawLimits {
+    pub body_bytes_max: Option<u64>,
+    pub header_bytes_max: Option<u64>,
+    pub connections_max: Option<u64>,
+    pub sessions_max: Option<u64>,
+    pub session_ttl_s: Option<u64>,
+    pub request_timeout_ms: Option<u64>,
+    pub sse_event_bytes_max: Option<u64>,
+}
+
+/// One layer of `sandbox`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, reason = "the valid form documents each key")]
+pub struct RawSandbox {
+    pub instances_max: Option<u64>,
+    pub memory_bytes_max: Option<u64>,
+    pub deadline_ms: Option<u64>,
+}
+
+impl RawSettings {
+    /// This layer over `under`: what is set here wins.
+    #[must_use]
+    pub fn over(self, under: Self) -> Self {
+        Self {
+            listen: self.listen.or(under.listen),
+            admin_listen: self.admin_listen.or(under.admin_listen),
+            data_dir: self.data_dir.or(under.data_dir),
+            admin_token: self.admin_token.or(under.admin_token),
+            log: RawLog {
+                format: self.log.format.or(under.log.format),
+                level: self.log.level.or(under.log.level),
+            },
+            limits: self.limits.over(under.limits),
+            allowed_origins: self.allowed_origins.or(under.allowed_origins),
+            default_server: self.default_server.or(under.default_server),
+            drain_timeout_s: self.drain_timeout_s.or(under.drain_timeout_s),
+            worker_threads: self.worker_threads.or(under.worker_threads),
+            sandbox: RawSandbox {
+                instances_max: self.sandbox.instances_max.or(under.sandbox.instances_max),
+                memory_bytes_max: self
+                    .sandbox
+                    .memory_bytes_max
+                    .or(under.sandbox.memory_bytes_max),
+                deadline_ms: self.sandbox.deadline_ms.or(under.sandbox.deadline_ms),
+            },
+        }
+    }
+}
+
+impl RawLimits {
+    fn over(self, under: Self) -> Self {
+        Self {
+            body_bytes_max: self.body_bytes_max.or(under.body_bytes_max),
+            header_bytes_max: self.header_bytes_max.or(under.header_bytes_max),
+            connections_max: self.connections_max.or(under.connections_max),
+            sessions_max: self.sessions_max.or(under.sessions_max),
+            session_ttl_s: self.session_ttl_s.or(under.session_ttl_s),
+            request_timeout_ms: self.request_timeout_ms.or(under.request_timeout_ms),
+            sse_event_bytes_max: self.sse_event_bytes_max.or(under.sse_event_bytes_max),
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! Valid host settings, with every default in place. The one form that other rooms see.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::model::{Secret, check_name};
+
+use super::raw::{RawLimits, RawSettings};
+
+const ADMIN_TOKEN_LEN_MIN: usize = 16;
+const ORIGINS_MAX: usize = 100;
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+/// Host settings. `Serialize` redacts: this is what `/config` shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Settings {
+    /// Where clients connect.
+    pub listen: SocketAddr,
+    /// Where the admin API is served.
+    pub admin_listen: SocketAddr,
+    /// Folder of the store, of compiled plugins and of the admin token.
+    pub data_dir: PathBuf,
+    /// Bearer token of the admin API; none to use the one in the data folder (see [`super::admin_token`]).
+    pub admin_token: Option<Secret>,
+    /// How to log.
+    pub log: LogSettings,
+    /// Bounds on what clients can make the gateway hold.
+    pub limits: Limits,
+    /// Web pages that may call the gateway, as origins in lower case.
+    pub allowed_origins: Vec<String>,
+    /// Server that `/mcp` means when no server claims the request's host.
+    pub default_server: Option<String>,
+    /// At shutdown, how long requests in flight may go on, in seconds.
+    pub drain_timeout_s: u64,
+    /// Threads that serve requests; none for one for each processor.
+    pub worker_threads: Option<usize>,
+    /// Defaults and bounds of policy plugins.
+    pub sandbox: SandboxSettings,
+}
+
+/// How to log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct LogSettings {
+    /// Form of a line.
+    pub format: LogFormat,
+    /// Least severity that is logged.
+    pub level: LogLevel,
+}
+
+/// Form of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One JSON object a line, for machines.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// Least severity that is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Failures alone.
+    Error,
+    /// And what an operator should look at.
+    Warn,
+    /// And what changed.
+    Info,
+    /// And every request.
+    Debug,
+    /// And every step of it.
+    Trace,
+}
+
+impl LogLevel {
+    /// The level's name, as filters of `tracing` spell it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+/// Bounds on what clients can make the gateway hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Limits {
+    /// Largest request body, in bytes.
+    pub body_bytes_max: u64,
+    /// Most header bytes of one request.
+    pub header_bytes_max: u64,
+    /// Most open client connections.
+    pub connections_max: u64,
+    /// Most live MCP sessions of all tenants.
+    pub sessions_max: u64,
+    /// A session ends when it was not used for this long, in seconds.
+    pub session_ttl_s: u64,
+    /// Longest time from a request to the beginning of its reply, in milliseconds.
+    pub request_timeout_ms: u64,
+    /// Largest single event of a streamed reply, in bytes.
+    pub sse_event_bytes_max: u64,
+}
+
+/// Defaults and bounds of policy plugins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct SandboxSettings {
+    /// Most plugin instances of the whole process.
+    pub instances_max: u64,
+    /// Most memory of one instance, in bytes, where its binding says nothing.
+    pub memory_bytes_max: u64,
+    /// Longest time of one hook, in milliseconds, where its binding says nothing.
+    pub deadline_ms: u64,
+}
+
+/// A key whose value is not possible.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidSetting {
+    /// Key path, for example `limits.body_bytes_max`.
+    pub key: String,
+    /// What is wrong, and what is possible.
+    pub message: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 4444)),
+            admin_listen: SocketAddr::from(([127, 0, 0, 1], 4445)),
+            data_dir: PathBuf::from("./portcullis-data"),
+            admin_token: None,
+            log: LogSettings {
+                format: LogFormat::Json,
+                level: LogLevel::Info,
+            },
+            limits: Limits {
+                body_bytes_max: 4 * MIB,
+                header_bytes_max: 64 * KIB,
+                connections_max: 10_000,
+                sessions_max: 100_000,
+                session_ttl_s: 3_600,
+                request_timeout_ms: 120_000,
+                sse_event_bytes_max: 4 * MIB,
+            },
+            allowed_origins: Vec::new(),
+            default_server: None,
+            drain_timeout_s: 30,
+            worker_threads: None,
+            sandbox: SandboxSettings {
+                instances_max: 1_000,
+                memory_bytes_max: 16 * MIB,
+                deadline_ms: 10,
+            },
+        }
+    }
+}
+
+impl TryFrom<RawSettings> for Settings {
+    type Error = InvalidSetting;
+
+    fn try_from(raw: RawSettings) -> Result<Self, InvalidSetting> {
+        let default = Self::default();
+        let listen = raw.listen.unwrap_or(default.listen);
+        let admin_listen = raw.admin_listen.unwrap_or(default.admin_listen);
+        if listen == admin_listen && listen.port() != 0 {
+            return Err(invalid(
+                "admin_listen",
+                format!("{admin_listen} is `listen` too: give the admin API a port of its own"),
+            ));
+        }
+        let worker_threads = match raw.worker_threads {
+            Some(threads) => Some(between("worker_threads", threads, 1, 1_024)?),
+            None => None,
+        };
+        Ok(Self {
+            listen,
+            admin_listen,
+            data_dir: raw.data_dir.unwrap_or(default.data_dir),
+            admin_token: admin_token(raw.admin_token)?,
+            log: LogSettings {
+                format: raw.log.format.unwrap_or(default.log.format),
+                level: raw.log.level.unwrap_or(default.log.level),
+            },
+            limits: limits(raw.limits, default.limits)?,
+            allowed_origins: origins(raw.allowed_origins.unwrap_or_default())?,
+            default_server: default_server(raw.default_server)?,
+            drain_timeout_s: between(
+                "drain_timeout_s",
+                raw.drain_timeout_s.unwrap_or(default.drain_timeout_s),
+                0,
+                3_600,
+            )?,
+            worker_threads: worker_threads.and_then(|threads| usize::try_from(threads).ok()),
+            sandbox: SandboxSettings {
+                instances_max: between(
+                    "sandbox.instances_max",
+                    raw.sandbox
+                        .instances_max
+                        .unwrap_or(default.sandbox.instances_max),
+                    1,
+                    100_000,
+                )?,
+                memory_bytes_max: between(
+                    "sandbox.memory_bytes_max",
+                    raw.sandbox
+                        .memory_bytes_max
+                        .unwrap_or(default.sandbox.memory_bytes_max),
+                    64 * KIB,
+                    64 * MIB,
+                )?,
+                deadline_ms: between(
+                    "sandbox.deadline_ms",
+                    raw.sandbox
+                        .deadline_ms
+                        .unwrap_or(default.sandbox.deadline_ms),
+                    1,
+                    1_000,
+                )?,
+            },
+        })
+    }
+}
+
+fn limits(raw: RawLimits, default: Limits) -> Result<Limits, InvalidSetting> {
+    Ok(Limits {
+        body_bytes_max: between(
+            "limits.body_bytes_max",
+            raw.body_bytes_max.unwrap_or(default.body_bytes_max),
+            KIB,
+            GIB,
+        )?,
+        header_bytes_max: between(
+            "limits.header_bytes_max",
+            raw.header_bytes_max.unwrap_or(default.header_bytes_max),
+            8 * KIB,
+            MIB,
+        )?,
+        connections_max: between(
+            "limits.connections_max",
+            raw.connections_max.unwrap_or(default.connections_max),
+            1,
+            1_000_000,
+        )?,
+        sessions_max: between(
+            "limits.sessions_max",
+            raw.sessions_max.unwrap_or(default.sessions_max),
+            1,
+            10_000_000,
+        )?,
+        session_ttl_s: between(
+            "limits.session_ttl_s",
+            raw.session_ttl_s.unwrap_or(default.session_ttl_s),
+            1,
+            30 * 86_400,
+        )?,
+        request_timeout_ms: between(
+            "limits.request_timeout_ms",
+            raw.request_timeout_ms.unwrap_or(default.request_timeout_ms),
+            1,
+            3_600_000,
+        )?,
+        sse_event_bytes_max: between(
+            "limits.sse_event_bytes_max",
+            raw.sse_event_bytes_max
+                .unwrap_or(default.sse_event_bytes_max),
+            KIB,
+            GIB,
+        )?,
+    })
+}
+
+fn between(key: &str, number: u64, min: u64, max: u64) -> Result<u64, InvalidSetting> {
+    if (min..=max).contains(&number) {
+        Ok(number)
+    } else {
+        Err(invalid(
+            key,
+            format!("{number} is out of range: use {min} to {max}"),
+        ))
+    }
+}
+
+fn admin_token(token: Option<Secret>) -> Result<Option<Secret>, InvalidSetting> {
+    let Some(token) = token else { return Ok(None) };
+    let text = token.expose();
+    if text.len() < ADMIN_TOKEN_LEN_MIN || !text.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(invalid(
+            "admin_token",
+            format!("use at least {ADMIN_TOKEN_LEN_MIN} printable ASCII characters without spaces"),
+        ));
+    }
+    Ok(Some(token))
+}
+
+fn default_server(name: Option<String>) -> Result<Option<String>, InvalidSetting> {
+    if let Some(name) = &name {
+        check_name(name).map_err(|error| invalid("default_server", error.to_string()))?;
+    }
+    Ok(name)
+}
+
+/// An origin is scheme, host and port, and nothing else (RFC 6454, section 6.1).
+fn origins(origins: Vec<String>) -> Result<Vec<String>, InvalidSetting> {
+    if origins.len() > ORIGINS_MAX {
+        return Err(invalid(
+            "allowed_origins",
+            format!("{} origins: at most {ORIGINS_MAX}", origins.len()),
+        ));
+    }
+    for (at, origin) in origins.iter().enumerate() {
+        let host = origin
+            .strip_prefix("https://")
+            .or_else(|| origin.strip_prefix("http://"))
+            .unwrap_or_default();
+        let authority = !host.contains('@') && host.parse::<http::uri::Authority>().is_ok();
+        if !authority {
+            return Err(invalid(
+                &format!("allowed_origins[{at}]"),
+                format!(
+                    "`{origin}` is not an origin: write it as https://app.example.com, without a path"
+                ),
+            ));
+        }
+    }
+    Ok(origins
+        .into_iter()
+        .map(|origin| origin.to_ascii_lowercase())
+        .collect())
+}
+
+fn invalid(key: &str, message: String) -> InvalidSetting {
+    InvalidSetting {
+        key: key.to_owned(),
+        message,
+    }
+}

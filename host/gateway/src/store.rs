@@ -1,0 +1,192 @@
+//! The store: desired state that survives a restart.
+//!
+//! The admin plane writes it, and `tenancy` is rebuilt from it at start. It is never read on the request path,
+//! and it never interprets a document: validity is the admin plane's, uniqueness and references are the store's.
+
+use async_trait::async_trait;
+use serde_json::Value;
+
+use crate::model::{
+    ChainSpec, KeyRecord, PluginRef, Resource, ResourceKind, TenantSpec, TenantState,
+};
+
+mod error;
+mod sqlite;
+
+pub use error::StoreError;
+pub use sqlite::SqliteStore;
+
+/// Most revisions of one tenant that are kept; older ones are dropped.
+pub const REVISIONS_KEPT_MAX: u64 = 1_000;
+
+/// A plugin to publish.
+#[derive(Debug, Clone)]
+pub struct NewPlugin {
+    /// `sha256:` and 64 hex digits.
+    pub digest: String,
+    /// As it describes itself.
+    pub name: String,
+    /// As it describes itself.
+    pub version: String,
+    /// What is shown of it.
+    pub info: Value,
+    /// The component.
+    pub bytes: Vec<u8>,
+}
+
+/// A published plugin, without its bytes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PluginRecord {
+    /// `sha256:` and 64 hex digits.
+    pub digest: String,
+    /// As it describes itself.
+    pub name: String,
+    /// As it describes itself.
+    pub version: String,
+    /// What is shown of it.
+    pub info: Value,
+    /// Milliseconds since the Unix epoch.
+    pub published_at_ms: u64,
+}
+
+/// Whether a `put` made something or replaced it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Put {
+    /// It was not there.
+    Created,
+    /// It was there.
+    Replaced,
+}
+
+/// A chain to make the live one.
+#[derive(Debug, Clone)]
+pub struct NewChain {
+    /// As it was sent.
+    pub written: ChainSpec,
+    /// With plugins resolved to digests and bindings named.
+    pub resolved: ChainSpec,
+    /// Who sent it.
+    pub author: String,
+}
+
+/// One revision of a tenant's chain.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Revision {
+    /// From 1.
+    pub number: u64,
+    /// As it was sent.
+    pub written: ChainSpec,
+    /// With plugins resolved to digests and bindings named.
+    pub resolved: ChainSpec,
+    /// Who sent it.
+    pub author: String,
+    /// Milliseconds since the Unix epoch.
+    pub created_at_ms: u64,
+}
+
+/// How much there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// Tenants.
+    pub tenants: u64,
+    /// Published plugins.
+    pub plugins: u64,
+}
+
+/// Where desired state is kept. Every method is one transaction.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Publishes a plugin; [`Put::Replaced`] means that the same bytes were there already.
+    ///
+    /// # Errors
+    /// [`StoreError::PluginMoved`] when `name@version` was ever published as another digest.
+    async fn put_plugin(&self, plugin: NewPlugin) -> Result<Put, StoreError>;
+
+    /// A published plugin.
+    async fn plugin(&self, plugin: &PluginRef) -> Result<Option<PluginRecord>, StoreError>;
+
+    /// A published plugin's component.
+    async fn plugin_bytes(&self, digest: &str) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Plugins ordered by name and version, after `after`, at most `count_max`.
+    async fn plugins(
+        &self,
+        after: Option<(String, String)>,
+        count_max: u32,
+    ) -> Result<Vec<PluginRecord>, StoreError>;
+
+    /// Deletes a plugin; `false` when there was none.
+    ///
+    /// # Errors
+    /// [`StoreError::PluginInUse`] while a live chain uses it.
+    async fn delete_plugin(&self, digest: &str) -> Result<bool, StoreError>;
+
+    /// Tenants ordered by name, after `after`, at most `count_max`.
+    async fn tenants(
+        &self,
+        after: Option<String>,
+        count_max: u32,
+    ) -> Result<Vec<(String, TenantSpec)>, StoreError>;
+
+    /// One tenant.
+    async fn tenant(&self, name: &str) -> Result<Option<TenantSpec>, StoreError>;
+
+    /// Creates or replaces a tenant's own document.
+    async fn put_tenant(&self, name: &str, spec: &TenantSpec) -> Result<Put, StoreError>;
+
+    /// Deletes a tenant and all that is its own; `false` when there was none.
+    async fn delete_tenant(&self, name: &str) -> Result<bool, StoreError>;
+
+    /// Everything that a tenant's generation is built from, of one moment.
+    async fn tenant_state(&self, name: &str) -> Result<Option<TenantState>, StoreError>;
+
+    /// Creates or replaces a document, with its secrets.
+    ///
+    /// # Errors
+    /// [`StoreError::ServerTaken`] and [`StoreError::HostTaken`] for names that another tenant or server has.
+    async fn put_resource(
+        &self,
+        tenant: &str,
+        name: &str,
+        resource: &Resource,
+    ) -> Result<Put, StoreError>;
+
+    /// Deletes a document; `false` when there was none.
+    async fn delete_resource(
+        &self,
+        tenant: &str,
+        kind: ResourceKind,
+        name: &str,
+    ) -> Result<bool, StoreError>;
+
+    /// Keeps a new key.
+    async fn put_key(&self, tenant: &str, key: &KeyRecord) -> Result<(), StoreError>;
+
+    /// Deletes a key; `false` when there was none.
+    async fn delete_key(&self, tenant: &str, id: &str) -> Result<bool, StoreError>;
+
+    /// Makes a chain the live one, when the live revision is still `expected`, and returns its revision.
+    ///
+    /// # Errors
+    /// [`StoreError::RevisionMoved`] when it is not; [`StoreError::NoSuchPlugin`] when a digest is not published.
+    async fn put_chain(
+        &self,
+        tenant: &str,
+        expected: Option<u64>,
+        chain: NewChain,
+    ) -> Result<u64, StoreError>;
+
+    /// Revisions, newest first, before `before`, at most `count_max`.
+    async fn revisions(
+        &self,
+        tenant: &str,
+        before: Option<u64>,
+        count_max: u32,
+    ) -> Result<Vec<Revision>, StoreError>;
+
+    /// One revision.
+    async fn revision(&self, tenant: &str, number: u64) -> Result<Option<Revision>, StoreError>;
+
+    /// How much there is.
+    async fn counts(&self) -> Result<Counts, StoreError>;
+}

@@ -1,0 +1,149 @@
+//! The store of a single node: one SQLite file in the data folder.
+//!
+//! Readers take a snapshot, and writers take the write lock when they begin, so that no transaction has to be
+//! run again. The file and its folder belong to the gateway's user alone, since documents hold secrets.
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use sqlx::{Sqlite, SqlitePool, Transaction};
+
+use crate::model::{KeyRecord, PluginRef, Resource, ResourceKind, TenantSpec, TenantState};
+
+use super::{Counts, NewChain, NewPlugin, PluginRecord, Put, Revision, Store, StoreError};
+
+mod chains;
+mod open;
+mod plugins;
+mod resources;
+mod rows;
+mod tenants;
+#[cfg(test)]
+mod tests;
+
+/// The store in one SQLite file, `portcullis.db`.
+pub struct SqliteStore {
+    pool: SqlitePool,
+    path: PathBuf,
+}
+
+impl SqliteStore {
+    /// Waits for running transactions, then closes the file.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    /// The database file.
+    #[must_use]
+    pub fn path(&self) -> &std::path::Path {
+        &self.path
+    }
+
+    /// A transaction that holds the write lock from its first statement on.
+    async fn write(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?)
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn put_plugin(&self, plugin: NewPlugin) -> Result<Put, StoreError> {
+        plugins::put(self, plugin).await
+    }
+
+    async fn plugin(&self, plugin: &PluginRef) -> Result<Option<PluginRecord>, StoreError> {
+        plugins::find(self, plugin).await
+    }
+
+    async fn plugin_bytes(&self, digest: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        plugins::bytes(self, digest).await
+    }
+
+    async fn plugins(
+        &self,
+        after: Option<(String, String)>,
+        count_max: u32,
+    ) -> Result<Vec<PluginRecord>, StoreError> {
+        plugins::list(self, after, count_max).await
+    }
+
+    async fn delete_plugin(&self, digest: &str) -> Result<bool, StoreError> {
+        plugins::delete(self, digest).await
+    }
+
+    async fn tenants(
+        &self,
+        after: Option<String>,
+        count_max: u32,
+    ) -> Result<Vec<(String, TenantSpec)>, StoreError> {
+        tenants::list(self, after, count_max).await
+    }
+
+    async fn tenant(&self, name: &str) -> Result<Option<TenantSpec>, StoreError> {
+        tenants::find(self, name).await
+    }
+
+    async fn put_tenant(&self, name: &str, spec: &TenantSpec) -> Result<Put, StoreError> {
+        tenants::put(self, name, spec).await
+    }
+
+    async fn delete_tenant(&self, name: &str) -> Result<bool, StoreError> {
+        tenants::delete(self, name).await
+    }
+
+    async fn tenant_state(&self, name: &str) -> Result<Option<TenantState>, StoreError> {
+        tenants::state(self, name).await
+    }
+
+    async fn put_resource(
+        &self,
+        tenant: &str,
+        name: &str,
+        resource: &Resource,
+    ) -> Result<Put, StoreError> {
+        resources::put(self, tenant, name, resource).await
+    }
+
+    async fn delete_resource(
+        &self,
+        tenant: &str,
+        kind: ResourceKind,
+        name: &str,
+    ) -> Result<bool, StoreError> {
+        resources::delete(self, tenant, kind, name).await
+    }
+
+    async fn put_key(&self, tenant: &str, key: &KeyRecord) -> Result<(), StoreError> {
+        tenants::put_key(self, tenant, key).await
+    }
+
+    async fn delete_key(&self, tenant: &str, id: &str) -> Result<bool, StoreError> {
+        tenants::delete_key(self, tenant, id).await
+    }
+
+    async fn put_chain(
+        &self,
+        tenant: &str,
+        expected: Option<u64>,
+        chain: NewChain,
+    ) -> Result<u64, StoreError> {
+        chains::put(self, tenant, expected, chain).await
+    }
+
+    async fn revisions(
+        &self,
+        tenant: &str,
+        before: Option<u64>,
+        count_max: u32,
+    ) -> Result<Vec<Revision>, StoreError> {
+        chains::list(self, tenant, before, count_max).await
+    }
+
+    async fn revision(&self, tenant: &str, number: u64) -> Result<Option<Revision>, StoreError> {
+        chains::find(self, tenant, number).await
+    }
+
+    async fn counts(&self) -> Result<Counts, StoreError> {
+        tenants::counts(self).await
+    }
+}
