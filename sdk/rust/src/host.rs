@@ -1,0 +1,122 @@
+//! What a policy asks of the host, one module per grant.
+//!
+//! In a component these are its imports, and only those that are called are imported. Natively they go to the
+//! [`native`](crate::native) host of the thread.
+
+#[cfg(target_arch = "wasm32")]
+use crate::bindings::portcullis::policy as backend;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::native::backend;
+
+/// Lines for the operator. Always granted, rate-capped; never put a secret here.
+pub mod logging {
+    pub use crate::bindings::portcullis::policy::logging::Level;
+
+    /// One line.
+    pub fn log(level: Level, message: &str) {
+        super::backend::logging::log(level, message);
+    }
+
+    /// A line that helps while a policy is written.
+    pub fn debug(message: &str) {
+        log(Level::Debug, message);
+    }
+
+    /// A line about the ordinary.
+    pub fn info(message: &str) {
+        log(Level::Info, message);
+    }
+
+    /// A line about what should be looked at.
+    pub fn warn(message: &str) {
+        log(Level::Warn, message);
+    }
+
+    /// A line about what does not work.
+    pub fn error(message: &str) {
+        log(Level::Error, message);
+    }
+}
+
+/// Always granted.
+pub mod clock {
+    /// Milliseconds since the Unix epoch, coarse on purpose.
+    pub fn now_ms() -> u64 {
+        super::backend::clock::now_ms()
+    }
+}
+
+/// Grant `quota`: counters that outlive instances and hot swaps.
+pub mod quota {
+    pub use crate::bindings::portcullis::policy::quota::{Limit, Request, Verdict};
+
+    /// Takes from every key or from none. One verdict per request, in order.
+    pub fn take(requests: &[Request]) -> Vec<Verdict> {
+        super::backend::quota::take(requests)
+    }
+}
+
+/// Grant `jwt`: the host holds the keys.
+pub mod jwt {
+    /// Verified claims as a JSON object. An empty list of audiences skips the audience.
+    ///
+    /// # Errors
+    ///
+    /// Why the token does not hold, from an open set: `malformed`, `unknown-issuer`, `wrong-audience`, `expired`,
+    /// `not-yet-valid`, `bad-signature`, `keys-unavailable`.
+    pub fn verify(token: &str, issuers: &[String], audiences: &[String]) -> Result<String, String> {
+        super::backend::jwt::verify(token, issuers, audiences)
+    }
+}
+
+/// Grant `keys`: the tenant's API keys.
+pub mod keys {
+    use crate::Identity;
+
+    /// None for a key that is unknown, revoked or expired.
+    pub fn lookup(presented: &str) -> Option<Identity> {
+        super::backend::keys::lookup(presented)
+    }
+}
+
+/// Grant `state`: key-value state that outlives instances and hot swaps.
+pub mod state {
+    /// The value of a key.
+    pub fn get(key: &str) -> Option<Vec<u8>> {
+        super::backend::state::get(key)
+    }
+
+    /// Keeps a value, for ever or for `ttl_ms`.
+    ///
+    /// # Errors
+    ///
+    /// The plugin's share of keys or bytes is used up.
+    pub fn set(key: &str, value: &[u8], ttl_ms: Option<u64>) -> Result<(), String> {
+        super::backend::state::set(key, value, ttl_ms)
+    }
+
+    /// Forgets a key.
+    pub fn delete(key: &str) {
+        super::backend::state::delete(key);
+    }
+}
+
+/// Grant `metrics`: counters and histograms of the plugin's own.
+pub mod metrics {
+    /// Adds to a counter.
+    pub fn count(name: &str, value: u64, labels: &[(&str, &str)]) {
+        super::backend::metrics::count(name, value, &owned(labels));
+    }
+
+    /// Adds a sample to a histogram.
+    pub fn observe(name: &str, value: f64, labels: &[(&str, &str)]) {
+        super::backend::metrics::observe(name, value, &owned(labels));
+    }
+
+    fn owned(labels: &[(&str, &str)]) -> Vec<(String, String)> {
+        let pairs = labels.iter();
+        pairs
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
+    }
+}

@@ -1,0 +1,182 @@
+//! The host of a policy that is not a component: unit tests and native benchmarks.
+//!
+//! A native host answers through [`Host`], one per thread; messages come as [`CallView`] and [`ReplyView`].
+//! The double that tests use is in [`testing`](crate::testing).
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use crate::Identity;
+use crate::logging::Level;
+use crate::quota::{Request, Verdict};
+
+/// What [`Call`](crate::Call) asks; see there.
+#[allow(missing_docs, reason = "the methods of `Call`, one for one")]
+pub trait CallView {
+    fn tenant(&self) -> String;
+    fn server(&self) -> String;
+    fn method(&self) -> Option<String>;
+    fn target(&self) -> Option<String>;
+    fn header(&self, name: &str) -> Option<String>;
+    fn peer(&self) -> String;
+    fn identity(&self) -> Option<Identity>;
+    fn session(&self) -> Option<String>;
+    fn arguments(&self) -> Option<String>;
+    fn argument(&self, pointer: &str) -> Option<String>;
+    fn definition(&self) -> Option<String>;
+}
+
+/// What [`Reply`](crate::Reply) asks; see there.
+#[allow(missing_docs, reason = "the methods of `Reply`, one for one")]
+pub trait ReplyView {
+    fn is_error(&self) -> bool;
+    fn size_bytes(&self) -> u64;
+    fn json(&self) -> String;
+    fn get(&self, pointer: &str) -> Option<String>;
+}
+
+/// Everything that a policy can ask of its host. What is left out fails closed.
+pub trait Host {
+    /// One line for the operator.
+    fn log(&self, _level: Level, _message: &str) {}
+
+    /// Milliseconds since the Unix epoch.
+    fn now_ms(&self) -> u64 {
+        0
+    }
+
+    /// Takes from every key or from none.
+    fn quota_take(&self, requests: &[Request]) -> Vec<Verdict> {
+        let refused = |_| Verdict {
+            allowed: false,
+            remaining: 0,
+            retry_after_ms: u64::MAX,
+        };
+        requests.iter().map(refused).collect()
+    }
+
+    /// Verified claims as a JSON object.
+    ///
+    /// # Errors
+    ///
+    /// Why the token does not hold.
+    fn jwt_verify(
+        &self,
+        _token: &str,
+        _issuers: &[String],
+        _audiences: &[String],
+    ) -> Result<String, String> {
+        Err("keys-unavailable".to_owned())
+    }
+
+    /// The identity behind an API key.
+    fn key_lookup(&self, _presented: &str) -> Option<Identity> {
+        None
+    }
+
+    /// The value of a key.
+    fn state_get(&self, _key: &str) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// Keeps a value.
+    ///
+    /// # Errors
+    ///
+    /// The plugin's share is used up.
+    fn state_set(&self, _key: &str, _value: &[u8], _ttl_ms: Option<u64>) -> Result<(), String> {
+        Err("this host keeps no state".to_owned())
+    }
+
+    /// Forgets a key.
+    fn state_delete(&self, _key: &str) {}
+
+    /// Adds to a counter.
+    fn metrics_count(&self, _name: &str, _value: u64, _labels: &[(String, String)]) {}
+
+    /// Adds a sample to a histogram.
+    fn metrics_observe(&self, _name: &str, _value: f64, _labels: &[(String, String)]) {}
+}
+
+/// The host of a thread that has none.
+struct Nobody;
+
+impl Host for Nobody {}
+
+thread_local! {
+    static HOST: RefCell<Rc<dyn Host>> = RefCell::new(Rc::new(Nobody));
+}
+
+/// Makes `host` the host of this thread, until the next call.
+pub fn install(host: Rc<dyn Host>) {
+    HOST.with(|current| current.replace(host));
+}
+
+fn host() -> Rc<dyn Host> {
+    HOST.with(|current| Rc::clone(&current.borrow()))
+}
+
+/// The same paths as the bindings of a component, answered by the thread's host.
+pub(crate) mod backend {
+    pub(crate) mod logging {
+        use crate::logging::Level;
+
+        pub(crate) fn log(level: Level, message: &str) {
+            super::super::host().log(level, message);
+        }
+    }
+
+    pub(crate) mod clock {
+        pub(crate) fn now_ms() -> u64 {
+            super::super::host().now_ms()
+        }
+    }
+
+    pub(crate) mod quota {
+        use crate::quota::{Request, Verdict};
+
+        pub(crate) fn take(requests: &[Request]) -> Vec<Verdict> {
+            super::super::host().quota_take(requests)
+        }
+    }
+
+    pub(crate) mod jwt {
+        pub(crate) fn verify(
+            token: &str,
+            issuers: &[String],
+            audiences: &[String],
+        ) -> Result<String, String> {
+            super::super::host().jwt_verify(token, issuers, audiences)
+        }
+    }
+
+    pub(crate) mod keys {
+        pub(crate) fn lookup(presented: &str) -> Option<crate::Identity> {
+            super::super::host().key_lookup(presented)
+        }
+    }
+
+    pub(crate) mod state {
+        pub(crate) fn get(key: &str) -> Option<Vec<u8>> {
+            super::super::host().state_get(key)
+        }
+
+        pub(crate) fn set(key: &str, value: &[u8], ttl_ms: Option<u64>) -> Result<(), String> {
+            super::super::host().state_set(key, value, ttl_ms)
+        }
+
+        pub(crate) fn delete(key: &str) {
+            super::super::host().state_delete(key);
+        }
+    }
+
+    pub(crate) mod metrics {
+        pub(crate) fn count(name: &str, value: u64, labels: &[(String, String)]) {
+            super::super::host().metrics_count(name, value, labels);
+        }
+
+        pub(crate) fn observe(name: &str, value: f64, labels: &[(String, String)]) {
+            super::super::host().metrics_observe(name, value, labels);
+        }
+    }
+}
