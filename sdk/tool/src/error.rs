@@ -2,9 +2,6 @@
 
 use std::path::PathBuf;
 
-/// The library underneath reports through `anyhow`; its chain is kept as text in one line.
-pub type Cause = String;
-
 /// A failure of one of the two commands.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -19,7 +16,7 @@ pub enum Error {
         source: std::io::Error,
     },
     #[error("{path} does not become a component: {cause}", path = path.display())]
-    Encode { path: PathBuf, cause: Cause },
+    Encode { path: PathBuf, cause: String },
     #[error(
         "{path} imports {import}, which no gateway grants: build for wasm32-unknown-unknown, \
          and ask the host instead (portcullis:policy/*)", path = path.display()
@@ -28,14 +25,14 @@ pub enum Error {
     #[error("{path} exports no portcullis:policy interface: does it call `portcullis_sdk::export!`?", path = path.display())]
     NoPolicy { path: PathBuf },
     #[error("{path} is not a contract that this tool understands: {cause}", path = path.display())]
-    Contract { path: PathBuf, cause: Cause },
+    Contract { path: PathBuf, cause: String },
     #[error("the generator's output has no {what}: its version and this tool's do not fit")]
     Generator { what: &'static str },
     #[error("{path} is not what the contract gives: run `portcullis-guest bindings` and commit the result", path = path.display())]
     Stale { path: PathBuf },
 }
 
-/// One line out of a chain of causes.
-pub fn cause(error: &anyhow::Error) -> Cause {
+/// One line out of a chain of causes: the libraries underneath report through `anyhow`.
+pub fn cause(error: &anyhow::Error) -> String {
     format!("{error:#}")
 }

@@ -8,8 +8,11 @@ mod componentize;
 mod error;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::error::Error;
 
 /// Builds policy components, and the bindings that they are written against.
 #[derive(Parser)]
@@ -54,22 +57,43 @@ enum Command {
     },
 }
 
-fn main() -> anyhow::Result<()> {
-    match Cli::parse().command {
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("portcullis-guest: {}", with_sources(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), Error> {
+    match command {
         Command::Componentize { core, output } => {
             let summary = componentize::componentize(&core, &output)?;
             println!("{}: {summary}", output.display());
+            Ok(())
         }
         Command::Bindings {
             check: true,
             wit,
             output,
-        } => bindings::check(&wit, &output)?,
+        } => bindings::check(&wit, &output),
         Command::Bindings {
             check: false,
             wit,
             output,
-        } => bindings::write(&wit, &output)?,
+        } => bindings::write(&wit, &output),
     }
-    Ok(())
+}
+
+/// An error and what caused it, in one line.
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    text
 }
