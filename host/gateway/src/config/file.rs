@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use serde::de::DeserializeOwned;
+
 use super::environment::Environment;
 use super::error::explain;
 use super::interpolate::interpolate;
@@ -26,13 +28,20 @@ fn parse(text: &str, path: &Path, environment: &Environment) -> Result<RawSettin
         line: error.line,
         message: error.message,
     })?;
-    let written = text.lines().any(|line| {
-        !line.trim_start().starts_with('#') && !line.trim().is_empty() && line.trim() != "---"
-    });
-    if !written {
-        return Ok(RawSettings::default());
+    let is_content = |line: &str| !line.is_empty() && !line.starts_with('#') && line != "---";
+    if text.lines().any(|line| is_content(line.trim())) {
+        parse_yaml(&text, path)
+    } else {
+        Ok(RawSettings::default())
     }
-    serde_path_to_error::deserialize(serde_norway::Deserializer::from_str(&text)).map_err(|error| {
+}
+
+/// Reads a YAML (or JSON) document.
+///
+/// # Errors
+/// [`ConfigError::File`] with the line, the key path and the nearest known key.
+pub fn parse_yaml<T: DeserializeOwned>(text: &str, path: &Path) -> Result<T, ConfigError> {
+    serde_path_to_error::deserialize(serde_norway::Deserializer::from_str(text)).map_err(|error| {
         let line = error
             .inner()
             .location()

@@ -1,0 +1,1 @@
+//! Tokens that an ordinary verifier accepts.

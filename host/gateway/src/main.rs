@@ -1,0 +1,10 @@
+//! The `portcullis` binary: arguments in, exit code out. Everything else is the library's.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use portcullis_gateway::cli::Cli;
+
+fn main() -> ExitCode {
+    portcullis_gateway::cli::run(Cli::parse())
+}
