@@ -3,7 +3,8 @@
 #
 #   scripts/build-guests.sh
 #
-# Compilers are incremental on their own; a component is made again only when its core module has changed.
+# PORTCULLIS_GUEST names a `portcullis-guest` that is built already, relative to the repository; without it, one is
+# built first. Compilers are incremental on their own; a component is made again only when its core module has changed.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -11,12 +12,18 @@ readonly root
 readonly target=wasm32-unknown-unknown
 readonly guests=$root/target/guests
 readonly components=$root/target/plugins
-# The folder of the workspace's own target, wherever cargo has been told to put it.
-readonly tool=${CARGO_TARGET_DIR:-$root/target}/debug/portcullis-guest
+cd "$root"
+toolchain=$(scripts/wasm-toolchain.sh)
 
-toolchain=$("$root/scripts/wasm-toolchain.sh")
-
-cargo build --quiet --manifest-path "$root/Cargo.toml" --package portcullis-guest-tool
+if [[ -n ${PORTCULLIS_GUEST:-} ]]; then
+  tool=$(realpath "$PORTCULLIS_GUEST")
+else
+  # The whole workspace's selection of features, so that tests do not build the same dependencies once more.
+  cargo build --quiet --workspace --bin portcullis-guest
+  # The folder of the workspace's own target, wherever cargo has been told to put it.
+  tool=$(realpath "${CARGO_TARGET_DIR:-target}/debug/portcullis-guest")
+fi
+readonly tool
 
 (
   cd "$root/plugins"

@@ -1,0 +1,61 @@
+# The only entry points: `make` lists them. What needs more than a few lines is a script in scripts/.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+# What `make run` starts, and what it builds guests with. Named one by one, so that tests and benches add nothing to them.
+RELEASE := --package portcullis-gateway --package portcullis-example-upstream --package portcullis-guest-tool
+# The same selection in `lint` and `test`: dependencies are built once per profile.
+EVERYTHING := --workspace --all-targets
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## find or fetch the compiler for guests; the other targets do this by themselves
+	@scripts/wasm-toolchain.sh >/dev/null
+
+.PHONY: guests
+guests: setup ## build the policies in plugins/ into target/plugins/*.wasm
+	scripts/build-guests.sh
+
+.PHONY: run
+run: setup ## build everything and start the demo; flags go in ARGS="--listen 127.0.0.1:5000"
+	cargo build --locked --release $(RELEASE)
+	PORTCULLIS_GUEST=$(TARGET)/release/portcullis-guest scripts/build-guests.sh
+	@exec $(TARGET)/release/portcullis demo $(ARGS)
+
+.PHONY: test
+test: setup ## run every test: units, policies, the built binary with real servers and clients
+	cargo build --locked $(EVERYTHING)
+	PORTCULLIS_GUEST=$(TARGET)/debug/portcullis-guest scripts/build-guests.sh
+	scripts/test-clients.sh
+	cd plugins && cargo test --locked --workspace
+	cargo test --locked --workspace
+
+.PHONY: lint
+lint: ## formatting, clippy, generated bindings, licences and bans of dependencies
+	cargo fmt --all --check
+	cd plugins && cargo fmt --all --check
+	cargo clippy --locked $(EVERYTHING) -- --deny warnings
+	cd plugins && cargo clippy --locked $(EVERYTHING) -- --deny warnings
+	cargo build --locked --workspace --bin portcullis-guest
+	$(TARGET)/debug/portcullis-guest bindings --check
+	scripts/check-dependencies.sh
+
+.PHONY: bench
+bench: setup ## measure one hook, one chain and the whole walk; writes target/bench/report.json
+	cargo build --locked --release $(RELEASE)
+	PORTCULLIS_GUEST=$(TARGET)/release/portcullis-guest scripts/build-guests.sh
+	scripts/bench-tools.sh
+	cargo bench --locked --package portcullis-benches -- $(ARGS)
+
+.PHONY: clean
+clean: ## remove everything that was built; the guests' compiler stays in its cache
+	cargo clean
