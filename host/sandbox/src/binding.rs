@@ -1,0 +1,291 @@
+//! A plugin with configuration, grants and limits: what the policy chain calls.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use thiserror::Error;
+use wasmtime::component::Resource;
+
+use crate::guest::{Guest, GuestLimits};
+use crate::pool::Pool;
+use crate::{
+    CallView, Candidate, Edit, Entry, Failure, Grant, HookResult, Identity, Plugin, PoolStats, ReplyView, Sandbox, Scope, Services,
+};
+
+/// How instances of a binding live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InstanceClass {
+    /// Pooled, retired after a number of uses or at a memory mark, dropped after any failure.
+    Warm,
+    /// One call, one instance.
+    Fresh,
+}
+
+/// Everything a binding is made of besides its plugin.
+pub struct BindingSettings {
+    /// JSON text for `configure`.
+    pub config: String,
+    /// Host interfaces it may import.
+    pub grants: BTreeSet<Grant>,
+    /// Longest time for one hook, in milliseconds.
+    pub deadline_ms: u32,
+    /// Most memory of one instance, in bytes; lowered to the sandbox's own bound.
+    pub memory_bytes_max: u64,
+    /// Most bytes that one hook, or one of its host calls, may hand to the host.
+    pub output_bytes_max: u64,
+    /// How instances live.
+    pub class: InstanceClass,
+    /// Whose it is.
+    pub scope: Scope,
+    /// What the host does for it.
+    pub services: Arc<dyn Services>,
+}
+
+/// Why a plugin cannot be bound.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum BindError {
+    /// An import that is not granted.
+    #[error("the plugin imports `portcullis:policy/{0}@0.1.0`; add `{0}` to the binding's grants to allow it")]
+    Ungranted(Grant),
+    /// The guest refused its configuration.
+    #[error("the plugin refused its configuration: {0}")]
+    Config(String),
+    /// No instance could be made, or `configure` failed.
+    #[error("the plugin could not be started: {0}")]
+    Start(#[from] Failure),
+}
+
+/// A bound plugin. Shared by all threads; each hook runs on the calling thread.
+pub struct Binding {
+    sandbox: Arc<Sandbox>,
+    plugin: Arc<Plugin>,
+    scope: Arc<Scope>,
+    services: Arc<dyn Services>,
+    config: String,
+    limits: GuestLimits,
+    class: InstanceClass,
+    pool: Arc<Pool>,
+}
+
+impl Binding {
+    pub(crate) fn new(sandbox: &Arc<Sandbox>, plugin: &Arc<Plugin>, settings: BindingSettings) -> Result<Self, BindError> {
+        if let Some(missing) = plugin.grants().difference(&settings.grants).next() {
+            return Err(BindError::Ungranted(*missing));
+        }
+        let limits = GuestLimits {
+            deadline_ms: settings.deadline_ms,
+            memory_bytes_max: settings.memory_bytes_max.min(sandbox.settings.memory_bytes_max),
+            output_bytes_max: settings.output_bytes_max,
+            budget: sandbox.budget(),
+        };
+        let binding = Self {
+            sandbox: Arc::clone(sandbox),
+            plugin: Arc::clone(plugin),
+            scope: Arc::new(settings.scope),
+            services: settings.services,
+            config: settings.config,
+            limits,
+            class: settings.class,
+            pool: Arc::new(Pool::new()),
+        };
+        let mut guest = binding.instantiate().map_err(|err| limits.failure(&err))?;
+        let accepted = guest.configure(&binding.config).map_err(|err| limits.failure(&err))?;
+        accepted.map_err(BindError::Config)?;
+        if settings.class == InstanceClass::Warm {
+            binding.pool.put(guest);
+            sandbox.register(&binding.pool);
+        }
+        Ok(binding)
+    }
+
+    /// The plugin behind it.
+    #[must_use]
+    pub fn plugin(&self) -> &Arc<Plugin> {
+        &self.plugin
+    }
+
+    /// Whose it is.
+    #[must_use]
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// Counters of its instances.
+    #[must_use]
+    pub fn pool_stats(&self) -> PoolStats {
+        self.pool.stats()
+    }
+
+    /// Who is calling: `None` when the plugin does not recognise the caller.
+    ///
+    /// # Errors
+    /// [`Failure`]
+    pub fn authenticate(&self, call: &Arc<dyn CallView>) -> HookResult<Option<Identity>> {
+        self.run(call, None, |guest| match &guest.authenticate {
+            Some(hook) => hook.call_authenticate(&mut guest.store, Resource::new_borrow(0)),
+            None => Ok(Ok(None)),
+        })
+    }
+
+    /// May it.
+    ///
+    /// # Errors
+    /// [`Failure`]
+    pub fn admit(&self, call: &Arc<dyn CallView>) -> HookResult<()> {
+        self.run(call, None, |guest| match &guest.admit {
+            Some(hook) => hook.call_admit(&mut guest.store, Resource::new_borrow(0)),
+            None => Ok(Ok(())),
+        })
+    }
+
+    /// Which upstream: `None` keeps the host's choice. The name is one of the candidates'.
+    ///
+    /// # Errors
+    /// [`Failure`]; [`Failure::Output`] for a name that is no healthy candidate's.
+    pub fn route(&self, call: &Arc<dyn CallView>, candidates: &[Candidate]) -> HookResult<Option<String>> {
+        let choice = self.run(call, None, |guest| match &guest.route {
+            Some(hook) => hook.call_route(&mut guest.store, Resource::new_borrow(0), candidates),
+            None => Ok(Ok(None)),
+        })?;
+        if let Ok(Some(name)) = &choice
+            && !candidates.iter().any(|candidate| candidate.healthy && candidate.upstream == *name)
+        {
+            self.pool.standing().failed();
+            return Err(Failure::Output("it chose an upstream that is no healthy candidate".into()));
+        }
+        Ok(choice)
+    }
+
+    /// New arguments as JSON text, or none to leave them.
+    ///
+    /// # Errors
+    /// [`Failure`]; [`Failure::Output`] for text that is not JSON.
+    pub fn transform_call(&self, call: &Arc<dyn CallView>) -> HookResult<Option<String>> {
+        let changed = self.run(call, None, |guest| match &guest.transform_call {
+            Some(hook) => hook.call_transform_call(&mut guest.store, Resource::new_borrow(0)),
+            None => Ok(Ok(None)),
+        })?;
+        self.check_json(changed)
+    }
+
+    /// New result as JSON text, or none to leave it.
+    ///
+    /// # Errors
+    /// [`Failure`]; [`Failure::Output`] for text that is not JSON.
+    pub fn transform_reply(&self, call: &Arc<dyn CallView>, reply: &Arc<dyn ReplyView>) -> HookResult<Option<String>> {
+        let changed = self.run(call, Some(reply), |guest| match &guest.transform_reply {
+            Some(hook) => hook.call_transform_reply(&mut guest.store, Resource::new_borrow(0), Resource::new_borrow(0)),
+            None => Ok(Ok(None)),
+        })?;
+        self.check_json(changed)
+    }
+
+    /// One edit per entry, in order.
+    ///
+    /// # Errors
+    /// [`Failure`]; [`Failure::Output`] for another number of edits, or a replacement that is not JSON.
+    pub fn transform_listing(&self, call: &Arc<dyn CallView>, entries: &[Entry]) -> HookResult<Vec<Edit>> {
+        let edits = self.run(call, None, |guest| match &guest.transform_listing {
+            Some(hook) => hook.call_transform_listing(&mut guest.store, Resource::new_borrow(0), entries),
+            None => Ok(Ok(entries.iter().map(|_| Edit::Keep).collect())),
+        })?;
+        if let Ok(edits) = &edits {
+            let broken = edits.iter().any(|edit| matches!(edit, Edit::Replace(text) if !is_json_object(text)));
+            if edits.len() != entries.len() || broken {
+                self.pool.standing().failed();
+                return Err(Failure::Output(format!("{} entries need as many edits, each a JSON object", entries.len())));
+            }
+        }
+        Ok(edits)
+    }
+
+    fn check_json(&self, changed: Result<Option<String>, crate::Denial>) -> HookResult<Option<String>> {
+        match &changed {
+            Ok(Some(text)) if !is_json_object(text) => {
+                self.pool.standing().failed();
+                Err(Failure::Output("it handed back text that is not a JSON object".into()))
+            }
+            Ok(_) | Err(_) => Ok(changed),
+        }
+    }
+
+    /// Runs one hook in an instance of its own for the time being. Any failure costs the instance.
+    fn run<T>(
+        &self,
+        call: &Arc<dyn CallView>,
+        reply: Option<&Arc<dyn ReplyView>>,
+        hook: impl FnOnce(&mut Guest) -> wasmtime::Result<T>,
+    ) -> Result<T, Failure> {
+        self.pool.standing().enter()?;
+        let outcome = self.checkout().and_then(|mut guest| {
+            guest.arm(self.limits.deadline_ms);
+            let state = guest.store.data_mut();
+            state.call = Some(Arc::clone(call));
+            state.reply = reply.map(Arc::clone);
+            let outcome = hook(&mut guest).map_err(|err| self.limits.failure(&err));
+            match &outcome {
+                Ok(_) => self.check_in(guest),
+                Err(_) => {
+                    self.pool.failed.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            outcome
+        });
+        match &outcome {
+            Ok(_) => self.pool.standing().succeeded(),
+            // The pool being full says nothing of this guest.
+            Err(Failure::Instances) => {}
+            Err(_) => self.pool.standing().failed(),
+        }
+        outcome
+    }
+
+    fn checkout(&self) -> Result<Guest, Failure> {
+        if let Some(guest) = self.pool.take() {
+            return Ok(guest);
+        }
+        let mut guest = self.instantiate().map_err(|err| self.limits.failure(&err))?;
+        match guest.configure(&self.config).map_err(|err| self.limits.failure(&err))? {
+            Ok(()) => Ok(guest),
+            Err(reason) => Err(Failure::Output(format!("it now refuses the configuration it once accepted: {reason}"))),
+        }
+    }
+
+    fn check_in(&self, mut guest: Guest) {
+        let state = guest.store.data_mut();
+        state.call = None;
+        state.reply = None;
+        let used_up = guest.uses >= self.sandbox.settings.uses_max;
+        let swollen = state.memory.bytes > self.limits.memory_bytes_max / 4 * 3;
+        match self.class {
+            InstanceClass::Warm if !used_up && !swollen => self.pool.put(guest),
+            InstanceClass::Warm | InstanceClass::Fresh => {
+                self.pool.retired.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn instantiate(&self) -> wasmtime::Result<Guest> {
+        let make = || {
+            Guest::new(
+                &self.sandbox,
+                (&self.plugin.pre, &self.plugin.indices),
+                self.limits,
+                (Arc::clone(&self.scope), Arc::clone(&self.services)),
+            )
+        };
+        self.pool.created.fetch_add(1, Ordering::Relaxed);
+        match make() {
+            Err(err) if err.is::<wasmtime::PoolConcurrencyLimitError>() => {
+                self.sandbox.reclaim();
+                make()
+            }
+            made => made,
+        }
+    }
+}
+
+fn is_json_object(text: &str) -> bool {
+    text.trim_start().starts_with('{') && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+}

@@ -1,0 +1,266 @@
+//! The host's side of every import: what a guest sees of the call, and what the gateway's services do for it.
+//!
+//! One [`GuestState`] lives in each store. It holds the call only while a hook runs, so a handle that a guest keeps
+//! reads nothing afterwards.
+
+use std::sync::Arc;
+
+use wasmtime::component::{HasSelf, Linker, Resource};
+use wasmtime::{ResourceLimiter, Result};
+
+use crate::bindings::portcullis::policy as wit;
+use crate::failure::Breach;
+use crate::{CallView, LogLevel, ReplyView, Scope, Services};
+use wit::types::Identity;
+
+/// Names the resource `call`; the call itself is in the store.
+pub struct CallHandle;
+/// Names the resource `reply`; the reply itself is in the store.
+pub struct ReplyHandle;
+
+const LOG_LINE_BYTES_MAX: usize = 2048;
+
+/// Bounds on one hook that do not depend on the binding.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Budget {
+    pub(crate) host_calls_max: u32,
+    pub(crate) log_lines_max: u32,
+}
+
+/// What one store knows: its bounds, and for the length of a hook, the call.
+pub(crate) struct GuestState {
+    pub(crate) memory: MemoryMeter,
+    pub(crate) call: Option<Arc<dyn CallView>>,
+    pub(crate) reply: Option<Arc<dyn ReplyView>>,
+    pub(crate) host_calls_left: u32,
+    pub(crate) log_lines_left: u32,
+    pub(crate) scope: Arc<Scope>,
+    pub(crate) services: Arc<dyn Services>,
+}
+
+impl GuestState {
+    fn spend(&mut self) -> Result<()> {
+        match self.host_calls_left.checked_sub(1) {
+            Some(left) => {
+                self.host_calls_left = left;
+                Ok(())
+            }
+            None => Err(Breach::HostCalls.into()),
+        }
+    }
+
+    /// Spends one host call and hands out the call under judgement; none outside a hook.
+    fn call(&mut self) -> Result<Option<&dyn CallView>> {
+        self.spend()?;
+        Ok(self.call.as_deref())
+    }
+
+    fn reply(&mut self) -> Result<Option<&dyn ReplyView>> {
+        self.spend()?;
+        Ok(self.reply.as_deref())
+    }
+}
+
+/// Counts all linear memories and tables of a store together.
+pub(crate) struct MemoryMeter {
+    pub(crate) bytes: u64,
+    pub(crate) bytes_max: u64,
+}
+
+impl MemoryMeter {
+    fn grow(&mut self, current: usize, desired: usize, unit_bytes: u64) -> Result<bool> {
+        let more = u64::try_from(desired.saturating_sub(current)).unwrap_or(u64::MAX).saturating_mul(unit_bytes);
+        let bytes = self.bytes.saturating_add(more);
+        if bytes > self.bytes_max {
+            return Err(Breach::Memory.into());
+        }
+        self.bytes = bytes;
+        Ok(true)
+    }
+}
+
+impl ResourceLimiter for MemoryMeter {
+    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
+        self.grow(current, desired, 1)
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
+        self.grow(current, desired, 8)
+    }
+
+    fn instances(&self) -> usize {
+        64
+    }
+
+    fn tables(&self) -> usize {
+        16
+    }
+
+    fn memories(&self) -> usize {
+        4
+    }
+}
+
+/// Defines every interface. Which of them a binding may use was decided when it was bound.
+pub(crate) fn add_to_linker(linker: &mut Linker<GuestState>) -> Result<()> {
+    wit::types::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    wit::logging::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    wit::clock::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    wit::quota::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    wit::jwt::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    wit::keys::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    wit::state::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
+    wit::metrics::add_to_linker::<_, HasSelf<_>>(linker, |state| state)
+}
+
+impl wit::types::Host for GuestState {}
+
+impl wit::types::HostCall for GuestState {
+    fn tenant(&mut self, _: Resource<CallHandle>) -> Result<String> {
+        Ok(self.call()?.map(|call| call.tenant().to_owned()).unwrap_or_default())
+    }
+
+    fn server(&mut self, _: Resource<CallHandle>) -> Result<String> {
+        Ok(self.call()?.map(|call| call.server().to_owned()).unwrap_or_default())
+    }
+
+    fn method(&mut self, _: Resource<CallHandle>) -> Result<Option<String>> {
+        Ok(self.call()?.and_then(|call| call.method().map(str::to_owned)))
+    }
+
+    fn target(&mut self, _: Resource<CallHandle>) -> Result<Option<String>> {
+        Ok(self.call()?.and_then(|call| call.target().map(Into::into)))
+    }
+
+    fn header(&mut self, _: Resource<CallHandle>, name: String) -> Result<Option<String>> {
+        Ok(self.call()?.and_then(|call| call.header(&name).map(str::to_owned)))
+    }
+
+    fn peer(&mut self, _: Resource<CallHandle>) -> Result<String> {
+        Ok(self.call()?.map(|call| call.peer().into_owned()).unwrap_or_default())
+    }
+
+    fn identity(&mut self, _: Resource<CallHandle>) -> Result<Option<Identity>> {
+        Ok(self.call()?.and_then(|call| call.identity().cloned()))
+    }
+
+    fn session(&mut self, _: Resource<CallHandle>) -> Result<Option<String>> {
+        Ok(self.call()?.and_then(|call| call.session().map(str::to_owned)))
+    }
+
+    fn arguments(&mut self, _: Resource<CallHandle>) -> Result<Option<String>> {
+        Ok(self.call()?.and_then(|call| call.arguments().map(str::to_owned)))
+    }
+
+    fn argument(&mut self, _: Resource<CallHandle>, pointer: String) -> Result<Option<String>> {
+        Ok(self.call()?.and_then(|call| call.argument(&pointer).map(str::to_owned)))
+    }
+
+    fn definition(&mut self, _: Resource<CallHandle>) -> Result<Option<String>> {
+        Ok(self.call()?.and_then(|call| call.definition().map(str::to_owned)))
+    }
+
+    fn drop(&mut self, _: Resource<CallHandle>) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl wit::types::HostReply for GuestState {
+    fn is_error(&mut self, _: Resource<ReplyHandle>) -> Result<bool> {
+        Ok(self.reply()?.is_some_and(ReplyView::is_error))
+    }
+
+    fn size_bytes(&mut self, _: Resource<ReplyHandle>) -> Result<u64> {
+        Ok(self.reply()?.map_or(0, |reply| u64::try_from(reply.json().len()).unwrap_or(u64::MAX)))
+    }
+
+    fn json(&mut self, _: Resource<ReplyHandle>) -> Result<String> {
+        Ok(self.reply()?.map(|reply| reply.json().to_owned()).unwrap_or_default())
+    }
+
+    fn get(&mut self, _: Resource<ReplyHandle>, pointer: String) -> Result<Option<String>> {
+        Ok(self.reply()?.and_then(|reply| reply.get(&pointer).map(str::to_owned)))
+    }
+
+    fn drop(&mut self, _: Resource<ReplyHandle>) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl wit::logging::Host for GuestState {
+    fn log(&mut self, level: wit::logging::Level, message: String) -> Result<()> {
+        self.spend()?;
+        let Some(left) = self.log_lines_left.checked_sub(1) else { return Ok(()) };
+        self.log_lines_left = left;
+        let level = match level {
+            wit::logging::Level::Trace => LogLevel::Trace,
+            wit::logging::Level::Debug => LogLevel::Debug,
+            wit::logging::Level::Info => LogLevel::Info,
+            wit::logging::Level::Warn => LogLevel::Warn,
+            wit::logging::Level::Error => LogLevel::Error,
+        };
+        let end = message.floor_char_boundary(LOG_LINE_BYTES_MAX);
+        self.services.log(&self.scope, level, message.get(..end).unwrap_or_default());
+        Ok(())
+    }
+}
+
+impl wit::clock::Host for GuestState {
+    fn now_ms(&mut self) -> Result<u64> {
+        self.spend()?;
+        Ok(self.services.now_ms())
+    }
+}
+
+impl wit::quota::Host for GuestState {
+    fn take(&mut self, requests: Vec<wit::quota::Request>) -> Result<Vec<wit::quota::Verdict>> {
+        self.spend()?;
+        Ok(self.services.quota_take(&self.scope, &requests))
+    }
+}
+
+impl wit::jwt::Host for GuestState {
+    fn verify(&mut self, token: String, issuers: Vec<String>, audiences: Vec<String>) -> Result<Result<String, String>> {
+        self.spend()?;
+        Ok(self.services.jwt_verify(&self.scope, &token, &issuers, &audiences))
+    }
+}
+
+impl wit::keys::Host for GuestState {
+    fn lookup(&mut self, presented: String) -> Result<Option<Identity>> {
+        self.spend()?;
+        Ok(self.services.key_lookup(&self.scope, &presented))
+    }
+}
+
+impl wit::state::Host for GuestState {
+    fn get(&mut self, key: String) -> Result<Option<Vec<u8>>> {
+        self.spend()?;
+        Ok(self.services.state_get(&self.scope, &key))
+    }
+
+    fn set(&mut self, key: String, value: Vec<u8>, ttl_ms: Option<u64>) -> Result<Result<(), String>> {
+        self.spend()?;
+        Ok(self.services.state_set(&self.scope, key, value, ttl_ms))
+    }
+
+    fn delete(&mut self, key: String) -> Result<()> {
+        self.spend()?;
+        self.services.state_delete(&self.scope, &key);
+        Ok(())
+    }
+}
+
+impl wit::metrics::Host for GuestState {
+    fn count(&mut self, name: String, value: u64, labels: Vec<(String, String)>) -> Result<()> {
+        self.spend()?;
+        self.services.metric_count(&self.scope, &name, value, &labels);
+        Ok(())
+    }
+
+    fn observe(&mut self, name: String, value: f64, labels: Vec<(String, String)>) -> Result<()> {
+        self.spend()?;
+        self.services.metric_observe(&self.scope, &name, value, &labels);
+        Ok(())
+    }
+}

@@ -1,0 +1,39 @@
+//! Runs policy components: the only crate that names wasmtime.
+//!
+//! ```text
+//! bytes -> Sandbox::admit -> Plugin -> Plugin::bind -> Binding -> authenticate | admit | route | transform…
+//! ```
+//!
+//! A [`Plugin`] is compiled once, at admission, and cached on disk; a [`Binding`] is a plugin with configuration,
+//! grants and limits, and owns its pool of instances. Hooks are synchronous and answer from memory. Whatever a
+//! guest does, the caller gets a value or a typed [`Failure`]; this crate never opens a socket and never waits.
+
+mod binding;
+mod bindings;
+mod cache;
+mod digest;
+mod failure;
+mod guest;
+mod host;
+mod plugin;
+mod pool;
+mod sandbox;
+mod services;
+mod ticker;
+mod view;
+
+pub use binding::{BindError, Binding, BindingSettings, InstanceClass};
+pub use bindings::exports::portcullis::policy::route::Candidate;
+pub use bindings::exports::portcullis::policy::transform_listing::{Edit, Entry};
+pub use bindings::portcullis::policy::quota::{Limit as QuotaLimit, Request as QuotaRequest, Verdict as QuotaVerdict};
+pub use bindings::portcullis::policy::types::{Denial, Identity};
+pub use digest::{Digest, InvalidDigest};
+pub use failure::Failure;
+pub use plugin::{AdmitError, Grant, Hook, Manifest, Plugin};
+pub use pool::PoolStats;
+pub use sandbox::{Sandbox, SandboxError, SandboxSettings};
+pub use services::{LogLevel, Scope, Services};
+pub use view::{CallView, ReplyView};
+
+/// What a hook answers: the guest's own value or denial, or the host's word on how it failed.
+pub type HookResult<T> = Result<Result<T, Denial>, Failure>;

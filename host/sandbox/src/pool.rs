@@ -1,0 +1,130 @@
+//! The warm instances of one binding, and the binding's standing: how it fared lately.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use crate::Failure;
+use crate::guest::Guest;
+
+/// Failures in a row after which a binding is quarantined.
+const STRIKES_MAX: u32 = 5;
+const BACK_OFF_MS_MIN: u64 = 1_000;
+const BACK_OFF_MS_MAX: u64 = 60_000;
+/// Idle instances that one binding keeps; more run at once only while more threads do.
+const IDLE_MAX: usize = 64;
+
+/// Counters of one binding's pool since it was made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PoolStats {
+    /// Instances waiting for a call.
+    pub idle: u64,
+    /// Instances made.
+    pub created: u64,
+    /// Instances dropped after a number of uses or at the memory mark.
+    pub retired: u64,
+    /// Instances dropped after a failure.
+    pub failed: u64,
+}
+
+/// Idle instances, last in first out, so that a quiet binding keeps few caches warm.
+pub(crate) struct Pool {
+    idle: Mutex<Vec<Guest>>,
+    pub(crate) created: AtomicU64,
+    pub(crate) retired: AtomicU64,
+    pub(crate) failed: AtomicU64,
+    standing: Standing,
+}
+
+impl Pool {
+    pub(crate) fn new() -> Self {
+        Self {
+            idle: Mutex::default(),
+            created: AtomicU64::new(0),
+            retired: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            standing: Standing::new(),
+        }
+    }
+
+    pub(crate) fn take(&self) -> Option<Guest> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    pub(crate) fn put(&self, guest: Guest) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < IDLE_MAX {
+            idle.push(guest);
+        }
+    }
+
+    pub(crate) fn clear(&self) {
+        let idle = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
+        drop(idle);
+    }
+
+    pub(crate) fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
+    pub(crate) fn stats(&self) -> PoolStats {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).len();
+        PoolStats {
+            idle: u64::try_from(idle).unwrap_or(u64::MAX),
+            created: self.created.load(Ordering::Relaxed),
+            retired: self.retired.load(Ordering::Relaxed),
+            failed: self.failed.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// Quarantine with doubling back-off. After each back-off one call tries again.
+pub(crate) struct Standing {
+    since: Instant,
+    strikes: AtomicU32,
+    /// End of the quarantine in milliseconds since `since`; 0 for none.
+    until_ms: AtomicU64,
+}
+
+impl Standing {
+    fn new() -> Self {
+        Self { since: Instant::now(), strikes: AtomicU32::new(0), until_ms: AtomicU64::new(0) }
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Lets a call through, or says for how long none is.
+    pub(crate) fn enter(&self) -> Result<(), Failure> {
+        let until_ms = self.until_ms.load(Ordering::Acquire);
+        if until_ms == 0 {
+            return Ok(());
+        }
+        let now_ms = self.now_ms();
+        if now_ms < until_ms {
+            return Err(Failure::Quarantined { retry_after_ms: until_ms - now_ms });
+        }
+        // One caller wins the right to try; the others wait for its outcome.
+        let next_ms = now_ms + BACK_OFF_MS_MIN;
+        match self.until_ms.compare_exchange(until_ms, next_ms, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(Failure::Quarantined { retry_after_ms: BACK_OFF_MS_MIN }),
+        }
+    }
+
+    pub(crate) fn succeeded(&self) {
+        if self.strikes.load(Ordering::Relaxed) != 0 {
+            self.strikes.store(0, Ordering::Relaxed);
+            self.until_ms.store(0, Ordering::Release);
+        }
+    }
+
+    pub(crate) fn failed(&self) {
+        let strikes = self.strikes.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        if let Some(over) = strikes.checked_sub(STRIKES_MAX) {
+            let back_off_ms = BACK_OFF_MS_MIN.checked_shl(over.min(16)).unwrap_or(BACK_OFF_MS_MAX).min(BACK_OFF_MS_MAX);
+            self.until_ms.store(self.now_ms() + back_off_ms, Ordering::Release);
+        }
+    }
+}
