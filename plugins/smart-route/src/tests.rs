@@ -1,0 +1,167 @@
+//! Choices over many calls: shares, stickiness, and what is never chosen.
+
+use std::collections::BTreeMap;
+
+use portcullis_sdk::testing::{self, Host, manifest_problems};
+use portcullis_sdk::{Candidate, Identity, Policy};
+
+use crate::SmartRoute;
+
+const CALLS: u32 = 4_000;
+
+fn candidate(upstream: &str, in_flight: u32, latency_us: u64) -> Candidate {
+    Candidate {
+        upstream: upstream.to_owned(),
+        healthy: true,
+        in_flight,
+        latency_us,
+        labels: vec![("zone".to_owned(), format!("zone-{upstream}"))],
+    }
+}
+
+fn choose(policy: &SmartRoute, subject: &str, candidates: &[Candidate]) -> Option<String> {
+    let call = testing::Call::tool("search")
+        .identity(Identity::new(subject))
+        .arguments(&format!(r#"{{"customer": "{subject}"}}"#));
+    policy.route(&call.build(), candidates).expect("no denial")
+}
+
+/// Share of each upstream in percent, over many callers.
+fn shares(config: &str, candidates: &[Candidate]) -> BTreeMap<String, u32> {
+    let host = Host::new().at_ms(1_700_000_000_000);
+    let policy = SmartRoute::configure(config).expect("configuration");
+    let mut counts = BTreeMap::new();
+    for n in 0..CALLS {
+        host.advance_ms(u64::from(n % 3 == 0));
+        let chosen = choose(&policy, &format!("user-{n}"), candidates);
+        *counts.entry(chosen.unwrap_or_default()).or_insert(0) += 1;
+    }
+    counts.values_mut().for_each(|count| *count = *count * 100 / CALLS);
+    counts
+}
+
+#[test]
+fn shares_follow_the_strategy() {
+    let even = [candidate("a", 0, 0), candidate("b", 0, 0)];
+    let busy = [candidate("a", 9, 0), candidate("b", 2, 0), candidate("c", 2, 0)];
+    let slow = [candidate("a", 0, 1_000), candidate("b", 0, 3_000)];
+    let queued = [candidate("a", 3, 1_000), candidate("b", 0, 1_000)];
+    let fresh = [candidate("a", 0, 1_000), candidate("b", 0, 0)];
+    // (configuration, candidates, expected percent of each)
+    let cases: [(&str, &[Candidate], &[(&str, u32)]); 10] = [
+        (r#"{"strategy": "least-in-flight"}"#, &even, &[("a", 50), ("b", 50)]),
+        (r#"{"strategy": "least-in-flight"}"#, &busy, &[("b", 50), ("c", 50)]),
+        (r#"{"strategy": "latency-weighted"}"#, &slow, &[("a", 75), ("b", 25)]),
+        (r#"{"strategy": "latency-weighted"}"#, &queued, &[("a", 20), ("b", 80)]),
+        (r#"{"strategy": "latency-weighted"}"#, &fresh, &[("a", 50), ("b", 50)]),
+        (r#"{"strategy": "consistent-hash", "key": "subject"}"#, &even, &[("a", 50), ("b", 50)]),
+        (r#"{"strategy": "consistent-hash", "key": "/customer"}"#, &even, &[("a", 50), ("b", 50)]),
+        (r#"{"strategy": "weighted", "weights": {"a": 9, "b": 1}}"#, &even, &[("a", 90), ("b", 10)]),
+        (r#"{"strategy": "weighted", "weights": {"b": 1}}"#, &even, &[("b", 100)]),
+        (
+            r#"{"strategy": "weighted", "label": "zone", "weights": {"zone-a": 1, "zone-b": 3}, "key": "subject"}"#,
+            &even,
+            &[("a", 25), ("b", 75)],
+        ),
+    ];
+    for (config, candidates, want) in cases {
+        let got = shares(config, candidates);
+        let close = want.iter().all(|(name, percent)| {
+            got.get(*name).is_some_and(|share| share.abs_diff(*percent) <= 4)
+        });
+        assert!(close && got.len() == want.len(), "{config}: {got:?}, want {want:?}");
+    }
+}
+
+#[test]
+fn a_key_stays_where_it_is() {
+    let _host = Host::new();
+    let three = [candidate("a", 0, 0), candidate("b", 5, 0), candidate("c", 9, 9)];
+    let two = [three[0].clone(), three[1].clone()];
+    let configs = [
+        r#"{"strategy": "consistent-hash", "key": "subject"}"#,
+        r#"{"strategy": "consistent-hash", "key": "/customer"}"#,
+    ];
+    for config in configs {
+        let policy = SmartRoute::configure(config).unwrap();
+        for n in 0..200 {
+            let subject = format!("user-{n}");
+            let before = choose(&policy, &subject, &three).unwrap();
+            assert_eq!(choose(&policy, &subject, &three).as_ref(), Some(&before));
+            let after = choose(&policy, &subject, &two).unwrap();
+            assert!(before == "c" || before == after, "{subject} moved from {before} to {after}");
+        }
+    }
+}
+
+#[test]
+fn a_weighted_key_keeps_its_share() {
+    let _host = Host::new();
+    let config = r#"{"strategy": "weighted", "weights": {"a": 1, "b": 1}, "key": "subject"}"#;
+    let policy = SmartRoute::configure(config).unwrap();
+    let even = [candidate("a", 0, 0), candidate("b", 0, 0)];
+    for n in 0..50 {
+        let subject = format!("user-{n}");
+        assert_eq!(choose(&policy, &subject, &even), choose(&policy, &subject, &even));
+    }
+}
+
+#[test]
+fn the_unhealthy_are_never_chosen() {
+    let _host = Host::new();
+    let ill = |upstream| Candidate {
+        healthy: false,
+        ..candidate(upstream, 0, 1)
+    };
+    let configs = [
+        r#"{"strategy": "least-in-flight"}"#,
+        r#"{"strategy": "latency-weighted"}"#,
+        r#"{"strategy": "consistent-hash", "key": "subject"}"#,
+        r#"{"strategy": "consistent-hash", "key": "team"}"#,
+        r#"{"strategy": "weighted", "weights": {"a": 1000, "b": 1, "c": 1}}"#,
+    ];
+    for config in configs {
+        let policy = SmartRoute::configure(config).unwrap();
+        let candidates = [ill("a"), candidate("b", 9, 9_000), candidate("c", 9, 9_000)];
+        for n in 0..200 {
+            let chosen = choose(&policy, &format!("user-{n}"), &candidates).unwrap();
+            assert_ne!(chosen, "a", "{config}");
+        }
+        assert_eq!(choose(&policy, "x", &[ill("a"), candidate("b", 0, 0)]).as_deref(), Some("b"));
+        assert_eq!(choose(&policy, "x", &[ill("a"), ill("b")]), None, "{config}");
+        assert_eq!(choose(&policy, "x", &[]), None, "{config}");
+    }
+}
+
+#[test]
+fn what_has_no_weight_is_left_to_the_host() {
+    let _host = Host::new();
+    let policy = SmartRoute::configure(r#"{"strategy": "weighted", "weights": {"z": 1}}"#).unwrap();
+    let even = [candidate("a", 0, 0), candidate("b", 0, 0)];
+    assert_eq!(choose(&policy, "x", &even), None);
+    assert_eq!(choose(&policy, "x", &even[..1]), None);
+}
+
+#[test]
+fn wrong_configurations_are_named() {
+    let cases = [
+        ("{}", "missing field `strategy`"),
+        (r#"{"strategy": "random"}"#, "strategy: unknown variant"),
+        (r#"{"strategy": "consistent-hash"}"#, "key: consistent-hash needs"),
+        (r#"{"strategy": "consistent-hash", "key": "user"}"#, "key: `user` is none of"),
+        (r#"{"strategy": "weighted"}"#, "weights: at least one"),
+        (r#"{"strategy": "weighted", "weights": {"a": 0}}"#, "weights: at least one"),
+        (r#"{"strategy": "weighted", "weights": {"a": -1}}"#, "weights.a: invalid value"),
+        (r#"{"strategy": "least-in-flight", "weights": {"a": 1}}"#, "weights: belong"),
+        (r#"{"strategy": "least-in-flight", "label": "zone"}"#, "label: belongs"),
+    ];
+    for (config, want) in cases {
+        let error = SmartRoute::configure(config).unwrap_err();
+        assert!(error.starts_with(want), "{config}: {error}");
+    }
+}
+
+#[test]
+fn the_manifest_holds() {
+    assert_eq!(manifest_problems::<SmartRoute>(), Vec::<String>::new());
+}
