@@ -1,0 +1,305 @@
+//! Upstreams by URL: Streamable HTTP over pooled connections.
+//!
+//! `Upstream::request` comes here with an admitted call. The upstream's eras are known (or found out once), the body
+//! is in the right one, and the reply goes back as it arrives. No connection and no session is made for one call alone.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use portcullis_protocol::revision::{Era, Revision};
+use portcullis_protocol::{bridge, headers};
+use serde_json::value::RawValue;
+
+mod abandon;
+mod client;
+mod probe;
+mod receive;
+mod session;
+mod wire;
+
+pub(super) use abandon::Abandon;
+pub(super) use client::{Client, build as build_client};
+pub(super) use receive::{message_of, result_of};
+pub(super) use session::{HttpSession, gateway};
+pub(super) use wire::{Means, Wire};
+
+use super::conversation::{Conversation, Slot};
+use super::error::UpstreamError;
+use super::outgoing::{self, Composed, Outgoing};
+use super::reply::UpstreamReply;
+use super::restore::Restore;
+use probe::Speaks;
+use receive::Received;
+
+const METHOD: HeaderName = HeaderName::from_static(headers::METHOD);
+const NAME: HeaderName = HeaderName::from_static(headers::NAME);
+const TOOLS_CALL: HeaderValue = HeaderValue::from_static("tools/call");
+
+/// One upstream by URL.
+#[derive(Debug)]
+pub(super) struct HttpUpstream {
+    wire: Arc<Wire>,
+    timeout: Duration,
+    /// What was found out about its eras.
+    speaks: ArcSwapOption<Speaks>,
+    /// Held by the one that finds out.
+    probing: tokio::sync::Mutex<()>,
+    /// The gateway's own sessions with it, for lists.
+    own: Conversation,
+    /// Ids for requests of callers that share a session.
+    next_id: AtomicU64,
+}
+
+/// A request that is ready but for its session.
+struct Ready<'a> {
+    out: &'a Outgoing<'a>,
+    body: Bytes,
+    /// The gateway's own id, and the caller's names for the way back, where they share a session.
+    shared: Option<(String, Restore)>,
+}
+
+impl HttpUpstream {
+    pub(super) fn new(wire: Arc<Wire>, timeout: Duration) -> Self {
+        Self {
+            wire,
+            timeout,
+            speaks: ArcSwapOption::empty(),
+            probing: tokio::sync::Mutex::new(()),
+            own: Conversation::default(),
+            next_id: AtomicU64::new(1),
+        }
+    }
+
+    /// The conversation of the gateway itself.
+    pub(super) fn own(&self) -> &Conversation {
+        &self.own
+    }
+
+    /// The era in which the gateway's own requests go out: without sessions where there is a choice.
+    pub(super) async fn own_era(&self) -> Result<Era, UpstreamError> {
+        match tokio::time::timeout(self.timeout, self.speaks()).await {
+            Ok(speaks) => Ok(speaks?.era_for(Era::Stateless)),
+            Err(_elapsed) => Err(self.timed_out()),
+        }
+    }
+
+    /// Sends a request; answers when the reply has begun.
+    pub(super) async fn call(
+        &self,
+        conversation: &Conversation,
+        out: &Outgoing<'_>,
+    ) -> Result<UpstreamReply, UpstreamError> {
+        match tokio::time::timeout(self.timeout, self.exchange(conversation, out)).await {
+            Ok(reply) => reply,
+            Err(_elapsed) => {
+                // A stateless caller's request is taken back by `Abandon`, under the id that it went out with.
+                if out.era == Era::Session
+                    && let Some(session) = conversation.open_session(&self.wire)
+                {
+                    abandon::cancel_soon(&self.wire, session, out.id);
+                }
+                Err(self.timed_out())
+            }
+        }
+    }
+
+    /// Sends a notification. Nothing is opened for it: an upstream without a session has nothing to be told.
+    pub(super) async fn notify(
+        &self,
+        conversation: &Conversation,
+        out: &Outgoing<'_>,
+    ) -> Result<(), UpstreamError> {
+        let Some(speaks) = self.speaks.load_full() else {
+            return Ok(());
+        };
+        // Without sessions there is only one thing to notify of, a cancellation, and there a closed stream says it.
+        if speaks.era_for(out.era) == Era::Stateless {
+            return Ok(());
+        }
+        let Some(session) = conversation.open_session(&self.wire) else {
+            return Ok(());
+        };
+        let body = outgoing::compose_notification(out, Era::Session, session.revision())
+            .map_err(|source| self.untranslatable(source))?;
+        let mut headers = session.headers().clone();
+        outgoing::forward(out, Era::Session, &mut headers);
+        match tokio::time::timeout(self.timeout, self.wire.notify(headers, body)).await {
+            Ok(sent) => sent,
+            Err(_elapsed) => Err(self.timed_out()),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        conversation: &Conversation,
+        out: &Outgoing<'_>,
+    ) -> Result<UpstreamReply, UpstreamError> {
+        let speaks = match self.speaks.load_full() {
+            Some(speaks) => speaks,
+            None => Box::pin(self.speaks()).await?,
+        };
+        match (speaks.era_for(out.era), &speaks.stateless) {
+            (Era::Stateless, Some(stateless)) => {
+                self.call_stateless(out, stateless.revision, &stateless.headers)
+                    .await
+            }
+            (Era::Session, _) | (Era::Stateless, None) => {
+                self.call_session(conversation, out).await
+            }
+        }
+    }
+
+    async fn call_stateless(
+        &self,
+        out: &Outgoing<'_>,
+        revision: Revision,
+        headers: &HeaderMap,
+    ) -> Result<UpstreamReply, UpstreamError> {
+        let Composed { body, token: _ } = outgoing::compose(out, Era::Stateless, revision, None)
+            .map_err(|source| self.untranslatable(source))?;
+        let mut headers = headers.clone();
+        self.mirror(out, revision, &mut headers);
+        outgoing::forward(out, Era::Stateless, &mut headers);
+        let response = self.wire.post(headers, body).await?;
+        match self.wire.receive(response, Era::Stateless).await? {
+            Received::Body(head) => self.wire.begin(head, Era::Stateless, None).await,
+            Received::Error { status, body } => {
+                if receive::is_unsupported_version(&body) {
+                    // It was replaced by another version of itself: ask again what it speaks.
+                    self.speaks.store(None);
+                }
+                Ok(self.wire.refusal(Era::Stateless, status, body))
+            }
+            Received::Gone(status) => Err(self.wire.status(status)),
+        }
+    }
+
+    /// `Mcp-Method` and `Mcp-Name`, which mirror the body.
+    fn mirror(&self, out: &Outgoing<'_>, revision: Revision, headers: &mut HeaderMap) {
+        let method = if out.method == "tools/call" {
+            Some(TOOLS_CALL)
+        } else {
+            HeaderValue::from_str(out.method).ok()
+        };
+        headers.extend(method.map(|method| (METHOD, method)));
+        // An unchanged body of a stateless client came with headers that were compared with it.
+        if out.era == Era::Stateless && out.original.is_some() {
+            headers.extend(out.headers.get(NAME).map(|name| (NAME, name.clone())));
+            return;
+        }
+        let params: Option<&RawValue> = out
+            .params
+            .and_then(|params| serde_json::from_str(params).ok());
+        let name = bridge::stateless_headers(revision, out.method, params).name;
+        let name = name.and_then(|name| HeaderValue::try_from(name).ok());
+        headers.extend(name.map(|name| (NAME, name)));
+    }
+
+    async fn call_session(
+        &self,
+        conversation: &Conversation,
+        out: &Outgoing<'_>,
+    ) -> Result<UpstreamReply, UpstreamError> {
+        let ready = self.ready(out)?;
+        let mut slot = conversation.slot(&self.wire);
+        let first = self.send_in_session(&slot, &ready).await?;
+        let received = match first {
+            Received::Gone(_) => {
+                // The upstream has forgotten the session and has not looked at the request: open another, ask again.
+                conversation.forget(&slot);
+                slot = conversation.slot(&self.wire);
+                self.send_in_session(&slot, &ready).await?
+            }
+            Received::Body(_) | Received::Error { .. } => first,
+        };
+        match received {
+            Received::Body(head) => {
+                let (restore, abandon) = match ready.shared {
+                    Some((id, restore)) => {
+                        let session = slot.session().await?;
+                        (Some(restore), Some(Abandon::arm(&self.wire, session, id)))
+                    }
+                    None => (None, None),
+                };
+                let mut reply = self.wire.begin(head, Era::Session, restore).await?;
+                reply.body.cancel_with(abandon);
+                Ok(reply)
+            }
+            Received::Error { status, body } => Ok(self.wire.refusal(Era::Session, status, body)),
+            Received::Gone(status) => {
+                conversation.forget(&slot);
+                Err(self.wire.status(status))
+            }
+        }
+    }
+
+    /// Writes the body. Callers without a session share one, so theirs goes out under an id of the gateway's.
+    fn ready<'a>(&self, out: &'a Outgoing<'a>) -> Result<Ready<'a>, UpstreamError> {
+        let own = match out.era {
+            Era::Session => None,
+            Era::Stateless => Some(format!(
+                "\"pc-{}\"",
+                self.next_id.fetch_add(1, Ordering::Relaxed)
+            )),
+        };
+        let revision = Revision::newest_of(Era::Session);
+        let Composed { body, token } =
+            outgoing::compose(out, Era::Session, revision, own.as_deref())
+                .map_err(|source| self.untranslatable(source))?;
+        let shared = own.map(|own| {
+            let id = Box::from(out.id);
+            (own, Restore { id, token })
+        });
+        Ok(Ready { out, body, shared })
+    }
+
+    async fn send_in_session(
+        &self,
+        slot: &Arc<Slot>,
+        ready: &Ready<'_>,
+    ) -> Result<Received, UpstreamError> {
+        let session = match slot.session().await {
+            Ok(session) => session,
+            Err(error) => {
+                if receive::speaks_otherwise(&error) {
+                    self.speaks.store(None);
+                }
+                return Err(error);
+            }
+        };
+        let mut headers = session.headers().clone();
+        outgoing::forward(ready.out, Era::Session, &mut headers);
+        // Until its reply begins, a caller that leaves takes its request back too.
+        let abandon = ready
+            .shared
+            .as_ref()
+            .map(|(id, _)| Abandon::arm(&self.wire, Arc::clone(&session), id.clone()));
+        let response = self.wire.post(headers, ready.body.clone()).await;
+        if let Some(abandon) = abandon {
+            abandon.disarm();
+        }
+        let received = self.wire.receive(response?, Era::Session).await?;
+        if matches!(received, Received::Gone(_)) {
+            self.wire.forget_shared_session(&session);
+        }
+        Ok(received)
+    }
+
+    fn timed_out(&self) -> UpstreamError {
+        UpstreamError::Timeout {
+            upstream: Arc::clone(&self.wire.name),
+            timeout_ms: u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
+    fn untranslatable(&self, source: portcullis_protocol::splice::SpliceError) -> UpstreamError {
+        UpstreamError::Params {
+            upstream: Arc::clone(&self.wire.name),
+            source,
+        }
+    }
+}

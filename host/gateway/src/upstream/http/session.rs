@@ -1,0 +1,154 @@
+//! A session with an upstream of the session era: `initialize`, its headers, `DELETE`.
+//!
+//! Opened by a conversation's slot and by the probe. It holds no connection, only what each request says of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use portcullis_protocol::lifecycle::{self, Implementation, InitializeResult};
+use portcullis_protocol::revision::{Era, Revision};
+use portcullis_protocol::{error::ErrorObject, headers};
+
+use super::receive::{self, Received};
+use super::wire::Wire;
+use crate::upstream::error::UpstreamError;
+use crate::upstream::outgoing::CAPABILITIES;
+
+const SESSION_ID: HeaderName = HeaderName::from_static(headers::SESSION_ID);
+pub(super) const PROTOCOL_VERSION: HeaderName = HeaderName::from_static(headers::PROTOCOL_VERSION);
+const INITIALIZE_ID: &str = "\"pc-initialize\"";
+
+/// An open session.
+#[derive(Debug)]
+pub(in crate::upstream) struct HttpSession {
+    revision: Revision,
+    headers: HeaderMap,
+    /// Absent where the upstream keeps no sessions.
+    id: Option<HeaderValue>,
+}
+
+impl HttpSession {
+    /// Opens a session. An upstream that gives no id is asked once for everybody.
+    ///
+    /// # Errors
+    /// When it cannot be reached, or does not answer as `initialize` wants.
+    pub(in crate::upstream) async fn open(wire: &Arc<Wire>) -> Result<Arc<Self>, UpstreamError> {
+        if let Some(shared) = wire.shared_session.load_full() {
+            return Ok(shared);
+        }
+        let session = Arc::new(Self::initialize(wire).await?);
+        wire.notify(
+            session.headers.clone(),
+            Bytes::from_static(lifecycle::INITIALIZED.as_bytes()),
+        )
+        .await?;
+        wire.meters.sessions_opened.inc();
+        if session.id.is_none() {
+            wire.shared_session.store(Some(Arc::clone(&session)));
+        }
+        Ok(session)
+    }
+
+    async fn initialize(wire: &Wire) -> Result<Self, UpstreamError> {
+        let revision = Revision::newest_of(Era::Session);
+        let body = lifecycle::initialize_request(INITIALIZE_ID, revision, CAPABILITIES, &gateway());
+        let response = wire.post(wire.base().clone(), Bytes::from(body)).await?;
+        let id = response.headers().get(&SESSION_ID).cloned();
+        let reply = match wire.receive(response, Era::Session).await? {
+            Received::Body(head) => {
+                receive::message_of(
+                    wire.begin(head, Era::Session, None).await?,
+                    &wire.name,
+                    &wire.limits,
+                )
+                .await?
+            }
+            Received::Error { status: _, body } => body,
+            Received::Gone(status) => return Err(wire.status(status)),
+        };
+        let result = receive::result_of(&reply, "initialize", &wire.name)?;
+        let offer =
+            InitializeResult::parse(result.get()).map_err(|source| UpstreamError::Lifecycle {
+                upstream: Arc::clone(&wire.name),
+                source,
+            })?;
+        let revision = Revision::parse(&offer.protocol_version)
+            .filter(|revision| revision.era() == Era::Session)
+            .ok_or_else(|| UpstreamError::NoRevision {
+                upstream: Arc::clone(&wire.name),
+                offered: offer.protocol_version.clone().into_owned(),
+            })?;
+        let mut headers = wire.base().clone();
+        headers.extend(id.clone().map(|id| (SESSION_ID, id)));
+        if revision.rules().version_header {
+            headers.insert(
+                PROTOCOL_VERSION,
+                HeaderValue::from_static(revision.as_str()),
+            );
+        }
+        Ok(Self {
+            revision,
+            headers,
+            id,
+        })
+    }
+
+    /// The revision that was settled on.
+    pub(super) fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// The headers of a request in this session.
+    pub(super) fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// Ends the session, as well as it goes and within a bounded time. Upstreams may refuse: they end it by themselves.
+    pub(in crate::upstream) async fn close(&self, wire: &Wire) {
+        if self.id.is_none() {
+            return;
+        }
+        let limit = Duration::from_millis(wire.limits.close_timeout_ms);
+        let sent = wire.send(Method::DELETE, self.headers.clone(), Bytes::new());
+        match tokio::time::timeout(limit, sent).await {
+            Ok(Ok(_response)) => {}
+            Ok(Err(error)) => {
+                tracing::debug!(upstream = %wire.name, %error, "upstream session was not ended")
+            }
+            Err(_elapsed) => {
+                tracing::debug!(upstream = %wire.name, "upstream session was not ended in time")
+            }
+        }
+    }
+}
+
+/// Who the gateway is.
+pub(in crate::upstream) fn gateway() -> Implementation {
+    Implementation {
+        name: "portcullis".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        title: None,
+    }
+}
+
+/// The error of a refused request of the gateway's own.
+pub(in crate::upstream) fn refused(
+    upstream: &Arc<str>,
+    method: &'static str,
+    error: &serde_json::value::RawValue,
+) -> UpstreamError {
+    match ErrorObject::parse(error) {
+        Some(error) => UpstreamError::Refused {
+            upstream: Arc::clone(upstream),
+            method,
+            code: error.code,
+            message: error.message.into_owned(),
+        },
+        None => UpstreamError::Unexpected {
+            upstream: Arc::clone(upstream),
+            what: "an error that is no JSON-RPC error object",
+        },
+    }
+}

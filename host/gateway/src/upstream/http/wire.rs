@@ -1,0 +1,196 @@
+//! What it takes to send one upstream an HTTP request: client, address, headers made in advance.
+//!
+//! Sessions and replies hold on to it. It knows no era; it sends what it is given and names what went wrong.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header,
+};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use tokio_util::task::TaskTracker;
+
+use super::client::Client;
+use super::session::HttpSession;
+use crate::model::UpstreamSpec;
+use crate::upstream::error::UpstreamError;
+use crate::upstream::limits::UpstreamLimits;
+use crate::upstream::metrics::Meters;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const ACCEPTED: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
+const AGENT: HeaderValue =
+    HeaderValue::from_static(concat!("portcullis/", env!("CARGO_PKG_VERSION")));
+
+/// Headers that belong to the connection or to the protocol, not to an upstream's definition.
+const RESERVED: [HeaderName; 9] = [
+    ACCEPT,
+    CONTENT_TYPE,
+    header::CONTENT_LENGTH,
+    header::TRANSFER_ENCODING,
+    header::CONNECTION,
+    header::UPGRADE,
+    header::TE,
+    header::TRAILER,
+    header::EXPECT,
+];
+
+/// The way to one upstream.
+#[derive(Debug)]
+pub(in crate::upstream) struct Wire {
+    pub(in crate::upstream) name: Arc<str>,
+    pub(in crate::upstream) limits: Arc<UpstreamLimits>,
+    pub(in crate::upstream) tracker: TaskTracker,
+    pub(super) meters: Arc<Meters>,
+    client: Client,
+    uri: Uri,
+    base: HeaderMap,
+    /// A session that the upstream gave no id: there is nothing in it that callers could not share.
+    pub(super) shared_session: ArcSwapOption<HttpSession>,
+}
+
+/// What an upstream shares with the others of the process.
+pub(in crate::upstream) struct Means {
+    pub(in crate::upstream) client: Client,
+    pub(in crate::upstream) limits: Arc<UpstreamLimits>,
+    pub(in crate::upstream) tracker: TaskTracker,
+    pub(in crate::upstream) meters: Arc<Meters>,
+}
+
+impl Wire {
+    /// Prepares what every request needs. The error says what is wrong with the definition.
+    pub(in crate::upstream) fn new(
+        name: &Arc<str>,
+        url: &str,
+        spec: &UpstreamSpec,
+        means: Means,
+    ) -> Result<Self, String> {
+        let uri: Uri = url
+            .parse()
+            .map_err(|error| format!("the URL cannot be read: {error}"))?;
+        let base = base_headers(&uri, spec)?;
+        Ok(Self {
+            name: Arc::clone(name),
+            limits: means.limits,
+            tracker: means.tracker,
+            meters: means.meters,
+            client: means.client,
+            uri,
+            base,
+            shared_session: ArcSwapOption::empty(),
+        })
+    }
+
+    /// The headers that every request begins with.
+    pub(super) fn base(&self) -> &HeaderMap {
+        &self.base
+    }
+
+    /// Sends a message; answers when the head of the response is there.
+    pub(super) async fn post(
+        &self,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, UpstreamError> {
+        self.send(Method::POST, headers, body).await
+    }
+
+    /// Sends a message that has no reply. Whatever the upstream writes back is not read.
+    pub(super) async fn notify(
+        &self,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<(), UpstreamError> {
+        let status = self.post(headers, body).await?.status();
+        if status.is_success() {
+            Ok(())
+        } else {
+            Err(self.status(status))
+        }
+    }
+
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, UpstreamError> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = headers;
+        self.client.request(request).await.map_err(|source| {
+            let upstream = Arc::clone(&self.name);
+            if source.is_connect() {
+                UpstreamError::Connect { upstream, source }
+            } else {
+                UpstreamError::Interrupted { upstream, source }
+            }
+        })
+    }
+
+    pub(super) fn status(&self, status: StatusCode) -> UpstreamError {
+        UpstreamError::Status {
+            upstream: Arc::clone(&self.name),
+            status,
+        }
+    }
+
+    /// Stops sharing a session that the upstream no longer knows.
+    pub(super) fn forget_shared_session(&self, gone: &Arc<HttpSession>) {
+        if self
+            .shared_session
+            .load()
+            .as_ref()
+            .is_some_and(|shared| Arc::ptr_eq(shared, gone))
+        {
+            self.shared_session.store(None);
+        }
+    }
+}
+
+fn base_headers(uri: &Uri, spec: &UpstreamSpec) -> Result<HeaderMap, String> {
+    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+        return Err("the URL must begin with http:// or https://".to_owned());
+    }
+    let authority = uri.authority().ok_or("the URL names no host")?.as_str();
+    if authority.contains('@') {
+        return Err("the URL must not carry credentials: put them into `headers`".to_owned());
+    }
+    // Room for what a call adds, so that no map grows on the way.
+    let mut base = HeaderMap::with_capacity(spec.headers.len() + 12);
+    if uri.scheme_str() == Some("http") {
+        let host =
+            HeaderValue::from_str(authority).map_err(|error| format!("the URL's host: {error}"))?;
+        base.insert(HOST, host);
+    }
+    base.insert(USER_AGENT, AGENT);
+    base.insert(ACCEPT, ACCEPTED);
+    base.insert(CONTENT_TYPE, JSON);
+    for (name, secret) in &spec.headers {
+        let parsed = HeaderName::try_from(name.as_str()).map_err(|error| {
+            format!("`headers` has a name that no header can have, `{name}`: {error}")
+        })?;
+        if RESERVED.contains(&parsed) || parsed.as_str().starts_with("mcp-") {
+            return Err(format!(
+                "`headers` sets `{name}`, which the gateway sets itself"
+            ));
+        }
+        let mut value = HeaderValue::from_str(secret.expose())
+            .map_err(|error| format!("the value of header `{name}` cannot be sent: {error}"))?;
+        value.set_sensitive(true);
+        base.insert(parsed, value);
+    }
+    debug_assert!(
+        !base.contains_key(AUTHORIZATION)
+            || spec
+                .headers
+                .keys()
+                .any(|name| name.eq_ignore_ascii_case("authorization"))
+    );
+    Ok(base)
+}

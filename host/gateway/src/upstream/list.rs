@@ -1,0 +1,113 @@
+//! Whole lists of tools, prompts and resources, for the router's catalogue.
+//!
+//! Pages are followed on the gateway's own session, or without one. An upstream that does not offer a kind has none
+//! of it.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use portcullis_protocol::bridge::{self, Sender};
+use portcullis_protocol::error::METHOD_NOT_FOUND;
+use portcullis_protocol::listing::{self, Entry, ListKind, Page};
+use portcullis_protocol::revision::{Era, Revision};
+
+use super::error::UpstreamError;
+use super::http::{message_of, result_of};
+use super::outgoing::{CAPABILITIES, CLIENT_INFO, Outgoing};
+use super::{Conversation, Transport, Upstream};
+
+impl Upstream {
+    /// Every entry of a list, in the upstream's order.
+    ///
+    /// # Errors
+    /// When the upstream does not answer, or the list goes on for ever.
+    pub async fn list(self: &Arc<Self>, kind: ListKind) -> Result<Vec<Entry>, UpstreamError> {
+        let limits = &self.limits;
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut cursor: Option<String> = None;
+        for _ in 0..limits.list_pages_max {
+            let Some(page) = self.page(kind, cursor.as_deref()).await? else {
+                return Ok(entries);
+            };
+            if page.skipped_len > 0 {
+                tracing::debug!(
+                    upstream = %self.name, list = kind.method(), skipped = page.skipped_len, "entries without a name"
+                );
+            }
+            entries.extend(page.entries);
+            match page.next_cursor {
+                Some(next) if entries.len() < limits.list_entries_max => cursor = Some(next),
+                Some(_) => break,
+                None if entries.len() <= limits.list_entries_max => return Ok(entries),
+                None => break,
+            }
+        }
+        Err(UpstreamError::ListTooLong {
+            upstream: Arc::clone(&self.name),
+            pages_max: limits.list_pages_max,
+            entries_max: limits.list_entries_max,
+        })
+    }
+
+    /// One page; `None` when the upstream does not know the method.
+    async fn page(
+        self: &Arc<Self>,
+        kind: ListKind,
+        cursor: Option<&str>,
+    ) -> Result<Option<Page>, UpstreamError> {
+        let own = Conversation::default();
+        let (era, conversation) = match &self.transport {
+            Transport::Http(http) => (http.own_era().await?, http.own()),
+            Transport::Stdio(stdio) => (stdio.era().await?, &own),
+            Transport::Broken(_) => (Era::Session, &own),
+        };
+        let params = self.page_params(era, cursor)?;
+        let headers = HeaderMap::new();
+        let out = Outgoing {
+            era,
+            revision: Revision::newest_of(era),
+            id: "\"pc-list\"",
+            method: kind.method(),
+            params: Some(&params),
+            original: None,
+            headers: &headers,
+        };
+        let reply = self.request(conversation, out).await?;
+        let message = message_of(reply, &self.name, &self.limits).await?;
+        let result = match result_of(&message, kind.method(), &self.name) {
+            Err(UpstreamError::Refused { code, .. }) if code == i64::from(METHOD_NOT_FOUND) => {
+                return Ok(None);
+            }
+            other => other?,
+        };
+        let page = listing::parse(kind, result.get(), self.limits.list_entries_max);
+        page.map(Some).map_err(|source| UpstreamError::Listing {
+            upstream: Arc::clone(&self.name),
+            source,
+        })
+    }
+
+    fn page_params(&self, era: Era, cursor: Option<&str>) -> Result<String, UpstreamError> {
+        let params = cursor.map_or_else(
+            || "{}".to_owned(),
+            |cursor| format!(r#"{{"cursor":{}}}"#, serde_json::Value::from(cursor)),
+        );
+        match era {
+            Era::Session => Ok(params),
+            Era::Stateless => {
+                let sender = Sender {
+                    revision: Revision::newest_of(era),
+                    client_info: Some(CLIENT_INFO),
+                    capabilities: CAPABILITIES,
+                    log_level: None,
+                };
+                bridge::to_stateless_params(Some(&params), &sender).map_err(|source| {
+                    UpstreamError::Params {
+                        upstream: Arc::clone(&self.name),
+                        source,
+                    }
+                })
+            }
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! The metrics of upstreams, and one upstream's handles to them.
+//!
+//! Registered once by `Upstreams`; an upstream resolves its handles when it is made, so that a call only counts.
+//! Labels are tenants, upstreams and outcomes, never anything that a caller chooses.
+
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry,
+};
+
+use super::error::UpstreamError;
+
+const OK: &str = "ok";
+const UPSTREAM: [&str; 2] = ["tenant", "upstream"];
+/// From half a millisecond, what a neighbour in the same rack takes, to the longest calls.
+const DURATION_BUCKETS_S: [f64; 13] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0, 120.0,
+];
+
+/// Every metric of this room.
+#[derive(Debug)]
+pub(super) struct Metrics {
+    requests: IntCounterVec,
+    duration: HistogramVec,
+    in_flight: IntGaugeVec,
+    healthy: IntGaugeVec,
+    sessions_opened: IntCounterVec,
+    restarts: IntCounterVec,
+    nonsense: IntCounterVec,
+}
+
+impl Metrics {
+    /// Makes and registers them.
+    ///
+    /// # Errors
+    /// When one is registered already.
+    pub(super) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let metrics = Self {
+            requests: IntCounterVec::new(
+                Opts::new(
+                    "portcullis_upstream_requests_total",
+                    "Calls to upstreams by how they ended.",
+                ),
+                &["tenant", "upstream", "outcome"],
+            )?,
+            duration: HistogramVec::new(
+                HistogramOpts::new(
+                    "portcullis_upstream_duration_seconds",
+                    "Time from a call to the beginning of its reply.",
+                )
+                .buckets(DURATION_BUCKETS_S.to_vec()),
+                &UPSTREAM,
+            )?,
+            in_flight: gauges(
+                "portcullis_upstream_in_flight",
+                "Calls whose reply has not ended.",
+            )?,
+            healthy: gauges(
+                "portcullis_upstream_healthy",
+                "1 unless the upstream failed repeatedly.",
+            )?,
+            sessions_opened: counters(
+                "portcullis_upstream_sessions_opened_total",
+                "Upstream sessions opened.",
+            )?,
+            restarts: counters(
+                "portcullis_upstream_restarts_total",
+                "Processes started after the first.",
+            )?,
+            nonsense: counters(
+                "portcullis_upstream_nonsense_total",
+                "Lines and messages of processes that were skipped, being no message or nobody's.",
+            )?,
+        };
+        registry.register(Box::new(metrics.requests.clone()))?;
+        registry.register(Box::new(metrics.duration.clone()))?;
+        registry.register(Box::new(metrics.in_flight.clone()))?;
+        registry.register(Box::new(metrics.healthy.clone()))?;
+        registry.register(Box::new(metrics.sessions_opened.clone()))?;
+        registry.register(Box::new(metrics.restarts.clone()))?;
+        registry.register(Box::new(metrics.nonsense.clone()))?;
+        Ok(metrics)
+    }
+
+    /// The handles of one upstream.
+    pub(super) fn of(&self, tenant: &str, upstream: &str) -> Meters {
+        let labels = [tenant, upstream];
+        let meters = Meters {
+            tenant: tenant.to_owned(),
+            upstream: upstream.to_owned(),
+            requests: self.requests.clone(),
+            ok: self.requests.with_label_values(&[tenant, upstream, OK]),
+            duration: self.duration.with_label_values(&labels),
+            in_flight: self.in_flight.with_label_values(&labels),
+            healthy: self.healthy.with_label_values(&labels),
+            sessions_opened: self.sessions_opened.with_label_values(&labels),
+            restarts: self.restarts.with_label_values(&labels),
+            nonsense: self.nonsense.with_label_values(&labels),
+        };
+        meters.healthy.set(1);
+        meters
+    }
+
+    /// Takes an upstream that is no more out of what is reported.
+    pub(super) fn forget(&self, tenant: &str, upstream: &str) {
+        let labels = [tenant, upstream];
+        // A series that was never made cannot be removed, and need not be.
+        for outcome in UpstreamError::LABELS.into_iter().chain([OK]) {
+            self.requests
+                .remove_label_values(&[tenant, upstream, outcome])
+                .ok();
+        }
+        self.duration.remove_label_values(&labels).ok();
+        self.in_flight.remove_label_values(&labels).ok();
+        self.healthy.remove_label_values(&labels).ok();
+        self.sessions_opened.remove_label_values(&labels).ok();
+        self.restarts.remove_label_values(&labels).ok();
+        self.nonsense.remove_label_values(&labels).ok();
+    }
+}
+
+/// One upstream's handles.
+#[derive(Debug)]
+pub(super) struct Meters {
+    tenant: String,
+    upstream: String,
+    requests: IntCounterVec,
+    ok: IntCounter,
+    pub(super) duration: Histogram,
+    pub(super) in_flight: IntGauge,
+    pub(super) healthy: IntGauge,
+    pub(super) sessions_opened: IntCounter,
+    pub(super) restarts: IntCounter,
+    pub(super) nonsense: IntCounter,
+}
+
+impl Meters {
+    /// Counts a call that has a reply.
+    pub(super) fn count_ok(&self) {
+        self.ok.inc();
+    }
+
+    /// Counts a call that has none.
+    pub(super) fn count_failed(&self, error: &UpstreamError) {
+        self.requests
+            .with_label_values(&[self.tenant.as_str(), &self.upstream, error.label()])
+            .inc();
+    }
+}
+
+fn gauges(name: &str, help: &str) -> Result<IntGaugeVec, prometheus::Error> {
+    IntGaugeVec::new(Opts::new(name, help), &UPSTREAM)
+}
+
+fn counters(name: &str, help: &str) -> Result<IntCounterVec, prometheus::Error> {
+    IntCounterVec::new(Opts::new(name, help), &UPSTREAM)
+}

@@ -1,0 +1,127 @@
+//! Every upstream of the process, so that generations share what they have in common.
+//!
+//! `tenancy` asks for upstreams when it builds a generation, by definition; the same definition gives the same
+//! upstream for as long as anybody holds it. What nobody holds any more ends by itself.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use prometheus::Registry;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::Upstream;
+use super::error::SetupError;
+use super::http::{self, Client};
+use super::limits::UpstreamLimits;
+use super::metrics::{Meters, Metrics};
+use crate::model::UpstreamSpec;
+
+/// The variables that commands inherit, unless their definition sets them.
+const INHERITED: [&str; 2] = ["PATH", "HOME"];
+
+/// The upstreams of all tenants, and what they share: HTTP client, metrics, tasks, limits.
+#[derive(Debug)]
+pub struct Upstreams {
+    pub(super) shared: Shared,
+    metrics: Metrics,
+    known: Mutex<HashMap<Key, Known>>,
+}
+
+/// Tenant and name.
+type Key = (String, String);
+
+/// The upstreams of one name that are in use: one, and for a moment after a change its predecessors.
+#[derive(Debug)]
+struct Known {
+    meters: Arc<Meters>,
+    upstreams: Vec<(UpstreamSpec, Weak<Upstream>)>,
+}
+
+/// What upstreams have in common.
+#[derive(Debug, Clone)]
+pub(super) struct Shared {
+    pub(super) client: Client,
+    pub(super) limits: Arc<UpstreamLimits>,
+    pub(super) tracker: TaskTracker,
+    /// Processes, which a shutdown waits for.
+    pub(super) processes: TaskTracker,
+    pub(super) stop: CancellationToken,
+    pub(super) inherited: Arc<[(OsString, OsString)]>,
+}
+
+impl Upstreams {
+    /// Prepares what all upstreams share. `tracker` takes short tasks that outlive a call, such as ending sessions.
+    ///
+    /// # Errors
+    /// When the metrics are registered already, or TLS cannot be set up.
+    pub fn new(
+        registry: &Registry,
+        limits: UpstreamLimits,
+        tracker: TaskTracker,
+    ) -> Result<Arc<Self>, SetupError> {
+        let inherited = INHERITED
+            .into_iter()
+            .filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)));
+        Ok(Arc::new(Self {
+            metrics: Metrics::register(registry)?,
+            shared: Shared {
+                client: http::build_client(&limits)?,
+                limits: Arc::new(limits),
+                tracker,
+                processes: TaskTracker::new(),
+                stop: CancellationToken::new(),
+                inherited: inherited.collect(),
+            },
+            known: Mutex::default(),
+        }))
+    }
+
+    /// The upstream with that definition; the same one each time, for as long as it is held. Does no I/O: a definition
+    /// that cannot be used shows at the first call.
+    pub fn get(&self, tenant: &str, name: &str, spec: &UpstreamSpec) -> Arc<Upstream> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (tenant.to_owned(), name.to_owned());
+        let entry = known.entry(key).or_insert_with(|| Known {
+            meters: Arc::new(self.metrics.of(tenant, name)),
+            upstreams: Vec::new(),
+        });
+        let same = entry.upstreams.iter().filter(|(known, _)| known == spec);
+        if let Some(upstream) = same.filter_map(|(_, upstream)| upstream.upgrade()).next() {
+            return upstream;
+        }
+        let upstream = Arc::new(Upstream::new(
+            (tenant, name),
+            spec,
+            &entry.meters,
+            &self.shared,
+        ));
+        entry
+            .upstreams
+            .push((spec.clone(), Arc::downgrade(&upstream)));
+        self.sweep(&mut known);
+        upstream
+    }
+
+    /// Ends every process: its input is closed, then it is sent TERM, then KILL. Calls that wait for one are refused.
+    pub async fn shutdown(&self) {
+        self.shared.stop.cancel();
+        self.shared.processes.close();
+        self.shared.processes.wait().await;
+    }
+
+    /// Forgets what nobody holds any more, its metrics included.
+    fn sweep(&self, known: &mut HashMap<Key, Known>) {
+        known.retain(|(tenant, name), entry| {
+            entry
+                .upstreams
+                .retain(|(_, upstream)| upstream.strong_count() > 0);
+            let used = !entry.upstreams.is_empty();
+            if !used {
+                self.metrics.forget(tenant, name);
+            }
+            used
+        });
+    }
+}

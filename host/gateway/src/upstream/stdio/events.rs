@@ -1,0 +1,136 @@
+//! A caller's side of a call to a process: waiting for the first message, then for the rest.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use portcullis_protocol::sse::{self, Event};
+use tokio::sync::{mpsc, oneshot};
+
+use super::pending::OnLeave;
+use super::process::Process;
+use crate::upstream::error::UpstreamError;
+
+/// A call that waits. Dropping it gives up the wait.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) ticket: Ticket,
+    pub(super) events: Option<mpsc::Receiver<Bytes>>,
+    pub(super) last: oneshot::Receiver<Bytes>,
+}
+
+/// A call's place among the pending ones.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    pub(super) process: Arc<Process>,
+    pub(super) id: u64,
+    pub(super) on_leave: OnLeave,
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        // An answered call is no longer there.
+        let unanswered = self.process.pending.remove(self.id).is_some();
+        if unanswered && self.on_leave == OnLeave::Cancel {
+            self.process.cancel(self.id);
+        }
+    }
+}
+
+/// How a reply begins.
+pub(super) enum Begun {
+    /// The response itself, as JSON.
+    Last(Bytes),
+    /// Something before it, as an encoded event.
+    Event(Bytes),
+}
+
+impl Waiting {
+    /// Waits for the first message.
+    pub(super) async fn begin(&mut self) -> Result<Begun, UpstreamError> {
+        if let Some(events) = &mut self.events {
+            // Progress that was sent first is read first.
+            tokio::select! {
+                biased;
+                Some(event) = events.recv() => return Ok(Begun::Event(encoded(&event))),
+                last = &mut self.last => {
+                    return last.map(Begun::Last).map_err(|_gone| self.ticket.process.ended());
+                }
+            }
+        }
+        self.last_message().await.map(Begun::Last)
+    }
+
+    /// Decides anew what happens when the caller leaves.
+    pub(super) fn on_leave(&mut self, on_leave: OnLeave) {
+        self.ticket.on_leave = on_leave;
+    }
+}
+
+/// The rest of a call whose reply began with an event, as server-sent events.
+#[derive(Debug)]
+pub(in crate::upstream) struct ProcessEvents {
+    waiting: Waiting,
+    /// The response, while events that came before it are still being read.
+    last: Option<Bytes>,
+    over: bool,
+}
+
+impl ProcessEvents {
+    pub(super) fn new(waiting: Waiting) -> Self {
+        Self {
+            waiting,
+            last: None,
+            over: false,
+        }
+    }
+
+    pub(in crate::upstream) fn poll_data(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, UpstreamError>>> {
+        use std::future::Future as _;
+        use std::pin::Pin;
+
+        if self.over {
+            return Poll::Ready(None);
+        }
+        if self.last.is_none() {
+            match Pin::new(&mut self.waiting.last).poll(cx) {
+                Poll::Ready(Ok(last)) => self.last = Some(last),
+                Poll::Ready(Err(_gone)) => {
+                    self.over = true;
+                    return Poll::Ready(Some(Err(self.waiting.ticket.process.ended())));
+                }
+                Poll::Pending => {}
+            }
+        }
+        // The response was sent after every event, so all that are left are there already.
+        if let Some(events) = &mut self.waiting.events
+            && let Poll::Ready(Some(event)) = events.poll_recv(cx)
+        {
+            return Poll::Ready(Some(Ok(encoded(&event))));
+        }
+        match self.last.take() {
+            Some(last) => {
+                self.over = true;
+                Poll::Ready(Some(Ok(encoded(&last))))
+            }
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl Waiting {
+    pub(super) async fn last_message(&mut self) -> Result<Bytes, UpstreamError> {
+        (&mut self.last)
+            .await
+            .map_err(|_gone| self.ticket.process.ended())
+    }
+}
+
+fn encoded(message: &[u8]) -> Bytes {
+    let mut out = Vec::with_capacity(message.len() + 16);
+    sse::encode(&Event::message(String::from_utf8_lossy(message)), &mut out);
+    Bytes::from(out)
+}
