@@ -10,7 +10,8 @@ use wasmtime::component::Resource;
 use crate::guest::{Guest, GuestLimits};
 use crate::pool::Pool;
 use crate::{
-    CallView, Candidate, Edit, Entry, Failure, Grant, HookResult, Identity, Plugin, PoolStats, ReplyView, Sandbox, Scope, Services,
+    CallView, Candidate, Edit, Entry, Failure, Grant, HookResult, Identity, Plugin, PoolStats,
+    ReplyView, Sandbox, Scope, Services,
 };
 
 /// How instances of a binding live.
@@ -46,7 +47,9 @@ pub struct BindingSettings {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum BindError {
     /// An import that is not granted.
-    #[error("the plugin imports `portcullis:policy/{0}@0.1.0`; add `{0}` to the binding's grants to allow it")]
+    #[error(
+        "the plugin imports `portcullis:policy/{0}@0.1.0`; add `{0}` to the binding's grants to allow it"
+    )]
     Ungranted(Grant),
     /// The guest refused its configuration.
     #[error("the plugin refused its configuration: {0}")]
@@ -69,13 +72,19 @@ pub struct Binding {
 }
 
 impl Binding {
-    pub(crate) fn new(sandbox: &Arc<Sandbox>, plugin: &Arc<Plugin>, settings: BindingSettings) -> Result<Self, BindError> {
+    pub(crate) fn new(
+        sandbox: &Arc<Sandbox>,
+        plugin: &Arc<Plugin>,
+        settings: BindingSettings,
+    ) -> Result<Self, BindError> {
         if let Some(missing) = plugin.grants().difference(&settings.grants).next() {
             return Err(BindError::Ungranted(*missing));
         }
         let limits = GuestLimits {
             deadline_ms: settings.deadline_ms,
-            memory_bytes_max: settings.memory_bytes_max.min(sandbox.settings.memory_bytes_max),
+            memory_bytes_max: settings
+                .memory_bytes_max
+                .min(sandbox.settings.memory_bytes_max),
             output_bytes_max: settings.output_bytes_max,
             budget: sandbox.budget(),
         };
@@ -90,7 +99,9 @@ impl Binding {
             pool: Arc::new(Pool::new()),
         };
         let mut guest = binding.instantiate().map_err(|err| limits.failure(&err))?;
-        let accepted = guest.configure(&binding.config).map_err(|err| limits.failure(&err))?;
+        let accepted = guest
+            .configure(&binding.config)
+            .map_err(|err| limits.failure(&err))?;
         accepted.map_err(BindError::Config)?;
         if settings.class == InstanceClass::Warm {
             binding.pool.put(guest);
@@ -143,16 +154,24 @@ impl Binding {
     ///
     /// # Errors
     /// [`Failure`]; [`Failure::Output`] for a name that is no healthy candidate's.
-    pub fn route(&self, call: &Arc<dyn CallView>, candidates: &[Candidate]) -> HookResult<Option<String>> {
+    pub fn route(
+        &self,
+        call: &Arc<dyn CallView>,
+        candidates: &[Candidate],
+    ) -> HookResult<Option<String>> {
         let choice = self.run(call, None, |guest| match &guest.route {
             Some(hook) => hook.call_route(&mut guest.store, Resource::new_borrow(0), candidates),
             None => Ok(Ok(None)),
         })?;
         if let Ok(Some(name)) = &choice
-            && !candidates.iter().any(|candidate| candidate.healthy && candidate.upstream == *name)
+            && !candidates
+                .iter()
+                .any(|candidate| candidate.healthy && candidate.upstream == *name)
         {
             self.pool.standing().failed();
-            return Err(Failure::Output("it chose an upstream that is no healthy candidate".into()));
+            return Err(Failure::Output(
+                "it chose an upstream that is no healthy candidate".into(),
+            ));
         }
         Ok(choice)
     }
@@ -173,9 +192,17 @@ impl Binding {
     ///
     /// # Errors
     /// [`Failure`]; [`Failure::Output`] for text that is not JSON.
-    pub fn transform_reply(&self, call: &Arc<dyn CallView>, reply: &Arc<dyn ReplyView>) -> HookResult<Option<String>> {
+    pub fn transform_reply(
+        &self,
+        call: &Arc<dyn CallView>,
+        reply: &Arc<dyn ReplyView>,
+    ) -> HookResult<Option<String>> {
         let changed = self.run(call, Some(reply), |guest| match &guest.transform_reply {
-            Some(hook) => hook.call_transform_reply(&mut guest.store, Resource::new_borrow(0), Resource::new_borrow(0)),
+            Some(hook) => hook.call_transform_reply(
+                &mut guest.store,
+                Resource::new_borrow(0),
+                Resource::new_borrow(0),
+            ),
             None => Ok(Ok(None)),
         })?;
         self.check_json(changed)
@@ -185,26 +212,42 @@ impl Binding {
     ///
     /// # Errors
     /// [`Failure`]; [`Failure::Output`] for another number of edits, or a replacement that is not JSON.
-    pub fn transform_listing(&self, call: &Arc<dyn CallView>, entries: &[Entry]) -> HookResult<Vec<Edit>> {
+    pub fn transform_listing(
+        &self,
+        call: &Arc<dyn CallView>,
+        entries: &[Entry],
+    ) -> HookResult<Vec<Edit>> {
         let edits = self.run(call, None, |guest| match &guest.transform_listing {
-            Some(hook) => hook.call_transform_listing(&mut guest.store, Resource::new_borrow(0), entries),
+            Some(hook) => {
+                hook.call_transform_listing(&mut guest.store, Resource::new_borrow(0), entries)
+            }
             None => Ok(Ok(entries.iter().map(|_| Edit::Keep).collect())),
         })?;
         if let Ok(edits) = &edits {
-            let broken = edits.iter().any(|edit| matches!(edit, Edit::Replace(text) if !is_json_object(text)));
+            let broken = edits
+                .iter()
+                .any(|edit| matches!(edit, Edit::Replace(text) if !is_json_object(text)));
             if edits.len() != entries.len() || broken {
                 self.pool.standing().failed();
-                return Err(Failure::Output(format!("{} entries need as many edits, each a JSON object", entries.len())));
+                return Err(Failure::Output(format!(
+                    "{} entries need as many edits, each a JSON object",
+                    entries.len()
+                )));
             }
         }
         Ok(edits)
     }
 
-    fn check_json(&self, changed: Result<Option<String>, crate::Denial>) -> HookResult<Option<String>> {
+    fn check_json(
+        &self,
+        changed: Result<Option<String>, crate::Denial>,
+    ) -> HookResult<Option<String>> {
         match &changed {
             Ok(Some(text)) if !is_json_object(text) => {
                 self.pool.standing().failed();
-                Err(Failure::Output("it handed back text that is not a JSON object".into()))
+                Err(Failure::Output(
+                    "it handed back text that is not a JSON object".into(),
+                ))
             }
             Ok(_) | Err(_) => Ok(changed),
         }
@@ -245,10 +288,17 @@ impl Binding {
         if let Some(guest) = self.pool.take() {
             return Ok(guest);
         }
-        let mut guest = self.instantiate().map_err(|err| self.limits.failure(&err))?;
-        match guest.configure(&self.config).map_err(|err| self.limits.failure(&err))? {
+        let mut guest = self
+            .instantiate()
+            .map_err(|err| self.limits.failure(&err))?;
+        match guest
+            .configure(&self.config)
+            .map_err(|err| self.limits.failure(&err))?
+        {
             Ok(()) => Ok(guest),
-            Err(reason) => Err(Failure::Output(format!("it now refuses the configuration it once accepted: {reason}"))),
+            Err(reason) => Err(Failure::Output(format!(
+                "it now refuses the configuration it once accepted: {reason}"
+            ))),
         }
     }
 
@@ -267,25 +317,18 @@ impl Binding {
     }
 
     fn instantiate(&self) -> wasmtime::Result<Guest> {
-        let make = || {
-            Guest::new(
-                &self.sandbox,
-                (&self.plugin.pre, &self.plugin.indices),
-                self.limits,
-                (Arc::clone(&self.scope), Arc::clone(&self.services)),
-            )
-        };
         self.pool.created.fetch_add(1, Ordering::Relaxed);
-        match make() {
-            Err(err) if err.is::<wasmtime::PoolConcurrencyLimitError>() => {
-                self.sandbox.reclaim();
-                make()
-            }
-            made => made,
-        }
+        let of = (&self.plugin.pre, &self.plugin.indices);
+        Guest::new(
+            &self.sandbox,
+            of,
+            self.limits,
+            (&self.scope, &self.services),
+        )
     }
 }
 
 fn is_json_object(text: &str) -> bool {
-    text.trim_start().starts_with('{') && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+    text.trim_start().starts_with('{')
+        && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
 }

@@ -2,7 +2,13 @@
 
 #![allow(missing_docs, reason = "generated: the documentation is in wit/")]
 #![allow(unsafe_code, reason = "generated: derived lifting and lowering")]
-#![allow(clippy::all, clippy::unwrap_used, clippy::indexing_slicing, clippy::too_many_lines, reason = "generated")]
+#![allow(
+    clippy::all,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::too_many_lines,
+    reason = "generated"
+)]
 
 wasmtime::component::bindgen!({
     inline: "

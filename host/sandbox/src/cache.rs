@@ -37,7 +37,10 @@ impl Cache {
             use std::os::unix::fs::PermissionsExt;
             fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))?;
         }
-        Ok(Self { folder, writes: AtomicU64::new(0) })
+        Ok(Self {
+            folder,
+            writes: AtomicU64::new(0),
+        })
     }
 
     /// The component, if its compiled form is there and whole.
@@ -48,7 +51,9 @@ impl Cache {
             warn!(%digest, "a cached component is damaged and is compiled again");
             return None;
         }
-        deserialize(engine, code).inspect_err(|err| warn!(%digest, error = %err, "a cached component does not load")).ok()
+        deserialize(engine, code)
+            .inspect_err(|err| warn!(%digest, error = %err, "a cached component does not load"))
+            .ok()
     }
 
     /// Keeps a compiled component. A cache that cannot be written costs time, never a request.
@@ -60,7 +65,11 @@ impl Cache {
 
     fn try_store(&self, digest: Digest, component: &Component) -> io::Result<()> {
         let code = component.serialize().map_err(io::Error::other)?;
-        let aside = self.folder.join(format!("{}.{}", std::process::id(), self.writes.fetch_add(1, Ordering::Relaxed)));
+        let aside = self.folder.join(format!(
+            "{}.{}",
+            std::process::id(),
+            self.writes.fetch_add(1, Ordering::Relaxed)
+        ));
         let mut file = fs::File::create(&aside)?;
         file.write_all(&Sha256::digest(&code))?;
         file.write_all(&code)?;
@@ -73,7 +82,10 @@ impl Cache {
     }
 }
 
-#[allow(unsafe_code, reason = "the one place that loads compiled code; see SAFETY")]
+#[allow(
+    unsafe_code,
+    reason = "the one place that loads compiled code; see SAFETY"
+)]
 fn deserialize(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
     // SAFETY: the bytes were written by `Cache::store` of an engine with the same compatibility hash, into a folder
     // that only the gateway's user can write, and their checksum has just been verified.

@@ -46,11 +46,18 @@ impl FromStr for Digest {
     type Err = InvalidDigest;
 
     fn from_str(text: &str) -> Result<Self, InvalidDigest> {
-        let hex = text.strip_prefix("sha256:").filter(|hex| hex.len() == 64).ok_or(InvalidDigest)?;
+        let hex = text
+            .strip_prefix("sha256:")
+            .filter(|hex| hex.len() == 64)
+            .ok_or(InvalidDigest)?;
         let mut bytes = [0; 32];
         for (byte, pair) in bytes.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
-            let pair = std::str::from_utf8(pair).ok().filter(|pair| pair.bytes().all(|b| b.is_ascii_hexdigit()));
-            *byte = pair.and_then(|pair| u8::from_str_radix(pair, 16).ok()).ok_or(InvalidDigest)?;
+            let pair = std::str::from_utf8(pair)
+                .ok()
+                .filter(|pair| pair.bytes().all(|b| b.is_ascii_hexdigit()));
+            *byte = pair
+                .and_then(|pair| u8::from_str_radix(pair, 16).ok())
+                .ok_or(InvalidDigest)?;
         }
         Ok(Self(bytes))
     }
@@ -64,7 +71,13 @@ mod tests {
     fn digests_round_trip_and_refuse_what_is_none() {
         let digest = Digest::of(b"portcullis");
         assert_eq!(digest.to_string().parse(), Ok(digest));
-        for text in ["", "sha256:", "sha256:zz", &"a".repeat(64), &format!("sha256:{}", "+1".repeat(32))] {
+        for text in [
+            "",
+            "sha256:",
+            "sha256:zz",
+            &"a".repeat(64),
+            &format!("sha256:{}", "+1".repeat(32)),
+        ] {
             assert_eq!(text.parse::<Digest>(), Err(InvalidDigest), "{text}");
         }
     }

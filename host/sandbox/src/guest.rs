@@ -29,12 +29,24 @@ impl HookIndices {
         let has = |hook| hooks.contains(&hook);
         Ok(Self {
             lifecycle: exports::lifecycle::GuestIndices::new(pre)?,
-            authenticate: has(Hook::Authenticate).then(|| exports::authenticate::GuestIndices::new(pre)).transpose()?,
-            admit: has(Hook::Admit).then(|| exports::admit::GuestIndices::new(pre)).transpose()?,
-            route: has(Hook::Route).then(|| exports::route::GuestIndices::new(pre)).transpose()?,
-            transform_call: has(Hook::TransformCall).then(|| exports::transform_call::GuestIndices::new(pre)).transpose()?,
-            transform_reply: has(Hook::TransformReply).then(|| exports::transform_reply::GuestIndices::new(pre)).transpose()?,
-            transform_listing: has(Hook::TransformListing).then(|| exports::transform_listing::GuestIndices::new(pre)).transpose()?,
+            authenticate: has(Hook::Authenticate)
+                .then(|| exports::authenticate::GuestIndices::new(pre))
+                .transpose()?,
+            admit: has(Hook::Admit)
+                .then(|| exports::admit::GuestIndices::new(pre))
+                .transpose()?,
+            route: has(Hook::Route)
+                .then(|| exports::route::GuestIndices::new(pre))
+                .transpose()?,
+            transform_call: has(Hook::TransformCall)
+                .then(|| exports::transform_call::GuestIndices::new(pre))
+                .transpose()?,
+            transform_reply: has(Hook::TransformReply)
+                .then(|| exports::transform_reply::GuestIndices::new(pre))
+                .transpose()?,
+            transform_listing: has(Hook::TransformListing)
+                .then(|| exports::transform_listing::GuestIndices::new(pre))
+                .transpose()?,
         })
     }
 }
@@ -63,15 +75,42 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    /// Instantiates within the bounds. `start` functions run here, under the lifecycle's deadline.
+    /// Instantiates within the bounds. When the pool is full, what others keep idle makes room.
     pub(crate) fn new(
+        sandbox: &Sandbox,
+        of: (&InstancePre<GuestState>, &HookIndices),
+        limits: GuestLimits,
+        (scope, services): (&Arc<Scope>, &Arc<dyn Services>),
+    ) -> Result<Self> {
+        let make = || {
+            Self::instantiate(
+                sandbox,
+                of,
+                limits,
+                (Arc::clone(scope), Arc::clone(services)),
+            )
+        };
+        match make() {
+            Err(err) if err.is::<wasmtime::PoolConcurrencyLimitError>() => {
+                sandbox.reclaim();
+                make()
+            }
+            made => made,
+        }
+    }
+
+    /// `start` functions run here, under the lifecycle's deadline.
+    fn instantiate(
         sandbox: &Sandbox,
         (pre, indices): (&InstancePre<GuestState>, &HookIndices),
         limits: GuestLimits,
         (scope, services): (Arc<Scope>, Arc<dyn Services>),
     ) -> Result<Self> {
         let state = GuestState {
-            memory: MemoryMeter { bytes: 0, bytes_max: limits.memory_bytes_max },
+            memory: MemoryMeter {
+                bytes: 0,
+                bytes_max: limits.memory_bytes_max,
+            },
             call: None,
             reply: None,
             host_calls_left: limits.budget.host_calls_max,
@@ -86,13 +125,48 @@ impl Guest {
         let instance = pre.instantiate(&mut store)?;
         let of = &instance;
         let lifecycle = indices.lifecycle.load(&mut store, of)?;
-        let authenticate = indices.authenticate.as_ref().map(|found| found.load(&mut store, of)).transpose()?;
-        let admit = indices.admit.as_ref().map(|found| found.load(&mut store, of)).transpose()?;
-        let route = indices.route.as_ref().map(|found| found.load(&mut store, of)).transpose()?;
-        let transform_call = indices.transform_call.as_ref().map(|found| found.load(&mut store, of)).transpose()?;
-        let transform_reply = indices.transform_reply.as_ref().map(|found| found.load(&mut store, of)).transpose()?;
-        let transform_listing = indices.transform_listing.as_ref().map(|found| found.load(&mut store, of)).transpose()?;
-        Ok(Self { store, uses: 0, limits, lifecycle, authenticate, admit, route, transform_call, transform_reply, transform_listing })
+        let authenticate = indices
+            .authenticate
+            .as_ref()
+            .map(|found| found.load(&mut store, of))
+            .transpose()?;
+        let admit = indices
+            .admit
+            .as_ref()
+            .map(|found| found.load(&mut store, of))
+            .transpose()?;
+        let route = indices
+            .route
+            .as_ref()
+            .map(|found| found.load(&mut store, of))
+            .transpose()?;
+        let transform_call = indices
+            .transform_call
+            .as_ref()
+            .map(|found| found.load(&mut store, of))
+            .transpose()?;
+        let transform_reply = indices
+            .transform_reply
+            .as_ref()
+            .map(|found| found.load(&mut store, of))
+            .transpose()?;
+        let transform_listing = indices
+            .transform_listing
+            .as_ref()
+            .map(|found| found.load(&mut store, of))
+            .transpose()?;
+        Ok(Self {
+            store,
+            uses: 0,
+            limits,
+            lifecycle,
+            authenticate,
+            admit,
+            route,
+            transform_call,
+            transform_reply,
+            transform_listing,
+        })
     }
 
     /// Asks a new component what it is, in an instance that is dropped afterwards.
@@ -108,13 +182,23 @@ impl Guest {
             output_bytes_max,
             budget: sandbox.budget(),
         };
-        let scope = Scope { tenant: String::new(), plugin: String::new(), binding: "describe".into() };
-        Self::new(sandbox, (pre, indices), limits, (Arc::new(scope), Arc::new(Nothing)))
-            .and_then(|mut guest| {
-                guest.arm(LIFECYCLE_DEADLINE_MS);
-                guest.lifecycle.call_describe(&mut guest.store)
-            })
-            .map_err(|err| AdmitError::Describe(limits.failure(&err).to_string()))
+        let scope = Scope {
+            tenant: String::new(),
+            plugin: String::new(),
+            binding: "describe".into(),
+        };
+        let services: Arc<dyn Services> = Arc::new(Nothing);
+        Self::new(
+            sandbox,
+            (pre, indices),
+            limits,
+            (&Arc::new(scope), &services),
+        )
+        .and_then(|mut guest| {
+            guest.arm(LIFECYCLE_DEADLINE_MS);
+            guest.lifecycle.call_describe(&mut guest.store)
+        })
+        .map_err(|err| AdmitError::Describe(limits.failure(&err).to_string()))
     }
 
     /// Hands over the binding's configuration.
@@ -138,15 +222,25 @@ impl GuestLimits {
     /// Finds out what wasmtime's error means.
     pub(crate) fn failure(&self, err: &wasmtime::Error) -> Failure {
         match err.downcast_ref::<Breach>() {
-            Some(Breach::Memory) => return Failure::Memory { bytes_max: self.memory_bytes_max },
-            Some(Breach::HostCalls) => return Failure::HostCalls { calls_max: self.budget.host_calls_max },
+            Some(Breach::Memory) => {
+                return Failure::Memory {
+                    bytes_max: self.memory_bytes_max,
+                };
+            }
+            Some(Breach::HostCalls) => {
+                return Failure::HostCalls {
+                    calls_max: self.budget.host_calls_max,
+                };
+            }
             None => {}
         }
         if err.is::<wasmtime::PoolConcurrencyLimitError>() {
             return Failure::Instances;
         }
         match err.downcast_ref::<Trap>() {
-            Some(Trap::Interrupt) => Failure::Deadline { deadline_ms: self.deadline_ms },
+            Some(Trap::Interrupt) => Failure::Deadline {
+                deadline_ms: self.deadline_ms,
+            },
             Some(trap) => Failure::Trap(trap.to_string()),
             // wasmtime has no type for this one; a test keeps the wording in step with the pinned version.
             None if format!("{err:#}").contains("too much data is being copied") => {
@@ -173,7 +267,14 @@ impl Services for Nothing {
     }
 
     fn quota_take(&self, _: &Scope, requests: &[crate::QuotaRequest]) -> Vec<crate::QuotaVerdict> {
-        requests.iter().map(|_| crate::QuotaVerdict { allowed: false, remaining: 0, retry_after_ms: 0 }).collect()
+        requests
+            .iter()
+            .map(|_| crate::QuotaVerdict {
+                allowed: false,
+                remaining: 0,
+                retry_after_ms: 0,
+            })
+            .collect()
     }
 
     fn jwt_verify(&self, _: &Scope, _: &str, _: &[String], _: &[String]) -> Result<String, String> {

@@ -69,7 +69,9 @@ pub(crate) struct MemoryMeter {
 
 impl MemoryMeter {
     fn grow(&mut self, current: usize, desired: usize, unit_bytes: u64) -> Result<bool> {
-        let more = u64::try_from(desired.saturating_sub(current)).unwrap_or(u64::MAX).saturating_mul(unit_bytes);
+        let more = u64::try_from(desired.saturating_sub(current))
+            .unwrap_or(u64::MAX)
+            .saturating_mul(unit_bytes);
         let bytes = self.bytes.saturating_add(more);
         if bytes > self.bytes_max {
             return Err(Breach::Memory.into());
@@ -80,11 +82,21 @@ impl MemoryMeter {
 }
 
 impl ResourceLimiter for MemoryMeter {
-    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> Result<bool> {
         self.grow(current, desired, 1)
     }
 
-    fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> Result<bool> {
         self.grow(current, desired, 8)
     }
 
@@ -117,15 +129,23 @@ impl wit::types::Host for GuestState {}
 
 impl wit::types::HostCall for GuestState {
     fn tenant(&mut self, _: Resource<CallHandle>) -> Result<String> {
-        Ok(self.call()?.map(|call| call.tenant().to_owned()).unwrap_or_default())
+        Ok(self
+            .call()?
+            .map(|call| call.tenant().to_owned())
+            .unwrap_or_default())
     }
 
     fn server(&mut self, _: Resource<CallHandle>) -> Result<String> {
-        Ok(self.call()?.map(|call| call.server().to_owned()).unwrap_or_default())
+        Ok(self
+            .call()?
+            .map(|call| call.server().to_owned())
+            .unwrap_or_default())
     }
 
     fn method(&mut self, _: Resource<CallHandle>) -> Result<Option<String>> {
-        Ok(self.call()?.and_then(|call| call.method().map(str::to_owned)))
+        Ok(self
+            .call()?
+            .and_then(|call| call.method().map(str::to_owned)))
     }
 
     fn target(&mut self, _: Resource<CallHandle>) -> Result<Option<String>> {
@@ -133,11 +153,16 @@ impl wit::types::HostCall for GuestState {
     }
 
     fn header(&mut self, _: Resource<CallHandle>, name: String) -> Result<Option<String>> {
-        Ok(self.call()?.and_then(|call| call.header(&name).map(str::to_owned)))
+        Ok(self
+            .call()?
+            .and_then(|call| call.header(&name).map(str::to_owned)))
     }
 
     fn peer(&mut self, _: Resource<CallHandle>) -> Result<String> {
-        Ok(self.call()?.map(|call| call.peer().into_owned()).unwrap_or_default())
+        Ok(self
+            .call()?
+            .map(|call| call.peer().into_owned())
+            .unwrap_or_default())
     }
 
     fn identity(&mut self, _: Resource<CallHandle>) -> Result<Option<Identity>> {
@@ -145,19 +170,27 @@ impl wit::types::HostCall for GuestState {
     }
 
     fn session(&mut self, _: Resource<CallHandle>) -> Result<Option<String>> {
-        Ok(self.call()?.and_then(|call| call.session().map(str::to_owned)))
+        Ok(self
+            .call()?
+            .and_then(|call| call.session().map(str::to_owned)))
     }
 
     fn arguments(&mut self, _: Resource<CallHandle>) -> Result<Option<String>> {
-        Ok(self.call()?.and_then(|call| call.arguments().map(str::to_owned)))
+        Ok(self
+            .call()?
+            .and_then(|call| call.arguments().map(str::to_owned)))
     }
 
     fn argument(&mut self, _: Resource<CallHandle>, pointer: String) -> Result<Option<String>> {
-        Ok(self.call()?.and_then(|call| call.argument(&pointer).map(str::to_owned)))
+        Ok(self
+            .call()?
+            .and_then(|call| call.argument(&pointer).map(str::to_owned)))
     }
 
     fn definition(&mut self, _: Resource<CallHandle>) -> Result<Option<String>> {
-        Ok(self.call()?.and_then(|call| call.definition().map(str::to_owned)))
+        Ok(self
+            .call()?
+            .and_then(|call| call.definition().map(str::to_owned)))
     }
 
     fn drop(&mut self, _: Resource<CallHandle>) -> Result<()> {
@@ -171,15 +204,22 @@ impl wit::types::HostReply for GuestState {
     }
 
     fn size_bytes(&mut self, _: Resource<ReplyHandle>) -> Result<u64> {
-        Ok(self.reply()?.map_or(0, |reply| u64::try_from(reply.json().len()).unwrap_or(u64::MAX)))
+        Ok(self.reply()?.map_or(0, |reply| {
+            u64::try_from(reply.json().len()).unwrap_or(u64::MAX)
+        }))
     }
 
     fn json(&mut self, _: Resource<ReplyHandle>) -> Result<String> {
-        Ok(self.reply()?.map(|reply| reply.json().to_owned()).unwrap_or_default())
+        Ok(self
+            .reply()?
+            .map(|reply| reply.json().to_owned())
+            .unwrap_or_default())
     }
 
     fn get(&mut self, _: Resource<ReplyHandle>, pointer: String) -> Result<Option<String>> {
-        Ok(self.reply()?.and_then(|reply| reply.get(&pointer).map(str::to_owned)))
+        Ok(self
+            .reply()?
+            .and_then(|reply| reply.get(&pointer).map(str::to_owned)))
     }
 
     fn drop(&mut self, _: Resource<ReplyHandle>) -> Result<()> {
@@ -190,7 +230,9 @@ impl wit::types::HostReply for GuestState {
 impl wit::logging::Host for GuestState {
     fn log(&mut self, level: wit::logging::Level, message: String) -> Result<()> {
         self.spend()?;
-        let Some(left) = self.log_lines_left.checked_sub(1) else { return Ok(()) };
+        let Some(left) = self.log_lines_left.checked_sub(1) else {
+            return Ok(());
+        };
         self.log_lines_left = left;
         let level = match level {
             wit::logging::Level::Trace => LogLevel::Trace,
@@ -200,7 +242,8 @@ impl wit::logging::Host for GuestState {
             wit::logging::Level::Error => LogLevel::Error,
         };
         let end = message.floor_char_boundary(LOG_LINE_BYTES_MAX);
-        self.services.log(&self.scope, level, message.get(..end).unwrap_or_default());
+        self.services
+            .log(&self.scope, level, message.get(..end).unwrap_or_default());
         Ok(())
     }
 }
@@ -220,9 +263,16 @@ impl wit::quota::Host for GuestState {
 }
 
 impl wit::jwt::Host for GuestState {
-    fn verify(&mut self, token: String, issuers: Vec<String>, audiences: Vec<String>) -> Result<Result<String, String>> {
+    fn verify(
+        &mut self,
+        token: String,
+        issuers: Vec<String>,
+        audiences: Vec<String>,
+    ) -> Result<Result<String, String>> {
         self.spend()?;
-        Ok(self.services.jwt_verify(&self.scope, &token, &issuers, &audiences))
+        Ok(self
+            .services
+            .jwt_verify(&self.scope, &token, &issuers, &audiences))
     }
 }
 
@@ -239,7 +289,12 @@ impl wit::state::Host for GuestState {
         Ok(self.services.state_get(&self.scope, &key))
     }
 
-    fn set(&mut self, key: String, value: Vec<u8>, ttl_ms: Option<u64>) -> Result<Result<(), String>> {
+    fn set(
+        &mut self,
+        key: String,
+        value: Vec<u8>,
+        ttl_ms: Option<u64>,
+    ) -> Result<Result<(), String>> {
         self.spend()?;
         Ok(self.services.state_set(&self.scope, key, value, ttl_ms))
     }
@@ -254,13 +309,15 @@ impl wit::state::Host for GuestState {
 impl wit::metrics::Host for GuestState {
     fn count(&mut self, name: String, value: u64, labels: Vec<(String, String)>) -> Result<()> {
         self.spend()?;
-        self.services.metric_count(&self.scope, &name, value, &labels);
+        self.services
+            .metric_count(&self.scope, &name, value, &labels);
         Ok(())
     }
 
     fn observe(&mut self, name: String, value: f64, labels: Vec<(String, String)>) -> Result<()> {
         self.spend()?;
-        self.services.metric_observe(&self.scope, &name, value, &labels);
+        self.services
+            .metric_observe(&self.scope, &name, value, &labels);
         Ok(())
     }
 }

@@ -25,7 +25,9 @@ mod view;
 pub use binding::{BindError, Binding, BindingSettings, InstanceClass};
 pub use bindings::exports::portcullis::policy::route::Candidate;
 pub use bindings::exports::portcullis::policy::transform_listing::{Edit, Entry};
-pub use bindings::portcullis::policy::quota::{Limit as QuotaLimit, Request as QuotaRequest, Verdict as QuotaVerdict};
+pub use bindings::portcullis::policy::quota::{
+    Limit as QuotaLimit, Request as QuotaRequest, Verdict as QuotaVerdict,
+};
 pub use bindings::portcullis::policy::types::{Denial, Identity};
 pub use digest::{Digest, InvalidDigest};
 pub use failure::Failure;

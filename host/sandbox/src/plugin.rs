@@ -39,8 +39,14 @@ pub enum Hook {
 
 impl Hook {
     /// Every hook, in the order of the walk.
-    pub const ALL: [Self; 6] =
-        [Self::Authenticate, Self::Admit, Self::Route, Self::TransformCall, Self::TransformReply, Self::TransformListing];
+    pub const ALL: [Self; 6] = [
+        Self::Authenticate,
+        Self::Admit,
+        Self::Route,
+        Self::TransformCall,
+        Self::TransformReply,
+        Self::TransformListing,
+    ];
 
     /// The name of its WIT interface; also its label in metrics.
     #[must_use]
@@ -73,7 +79,13 @@ pub enum Grant {
 
 impl Grant {
     /// Every grant.
-    pub const ALL: [Self; 5] = [Self::Quota, Self::Jwt, Self::Keys, Self::State, Self::Metrics];
+    pub const ALL: [Self; 5] = [
+        Self::Quota,
+        Self::Jwt,
+        Self::Keys,
+        Self::State,
+        Self::Metrics,
+    ];
 
     /// The name of its WIT interface, as bindings write it.
     #[must_use]
@@ -107,7 +119,9 @@ pub enum AdmitError {
     #[error("this is not a WebAssembly component: it does not begin with `\\0asm`")]
     NotWasm,
     /// A core module.
-    #[error("this is a core WebAssembly module, not a component; make one of it with `portcullis-guest componentize` or `wasm-tools component new`")]
+    #[error(
+        "this is a core WebAssembly module, not a component; make one of it with `portcullis-guest componentize` or `wasm-tools component new`"
+    )]
     CoreModule,
     /// Over the bound.
     #[error("the component has {bytes} bytes, and at most {bytes_max} are admitted")]
@@ -118,7 +132,9 @@ pub enum AdmitError {
         bytes_max: usize,
     },
     /// An import that no grant covers.
-    #[error("the component imports `{0}`, which Portcullis does not offer; a policy may import only portcullis:policy interfaces")]
+    #[error(
+        "the component imports `{0}`, which Portcullis does not offer; a policy may import only portcullis:policy interfaces"
+    )]
     UnknownImport(String),
     /// Missing exports, or exports of another type.
     #[error("the component is not of a world of portcullis:policy@0.1.0: {0}")]
@@ -149,13 +165,18 @@ impl AdmitError {
 
 /// Tells a component from a core module by the layer in its preamble, before any compiler sees it.
 pub(crate) fn check_preamble(bytes: &[u8], bytes_max: usize) -> Result<(), AdmitError> {
-    let Some((magic, rest)) = bytes.split_at_checked(4) else { return Err(AdmitError::NotWasm) };
+    let Some((magic, rest)) = bytes.split_at_checked(4) else {
+        return Err(AdmitError::NotWasm);
+    };
     if magic != b"\0asm" {
         return Err(AdmitError::NotWasm);
     }
     match rest.get(2..4) {
         Some([0, 0]) => Err(AdmitError::CoreModule),
-        Some([1, 0]) if bytes.len() > bytes_max => Err(AdmitError::TooLarge { bytes: bytes.len(), bytes_max }),
+        Some([1, 0]) if bytes.len() > bytes_max => Err(AdmitError::TooLarge {
+            bytes: bytes.len(),
+            bytes_max,
+        }),
         Some([1, 0]) => Ok(()),
         Some(_) | None => Err(AdmitError::NotWasm),
     }
@@ -188,7 +209,16 @@ impl Plugin {
         let manifest = Guest::describe(sandbox, &pre, &indices, MANIFEST_BYTES_MAX)?;
         check_manifest(&manifest)?;
         let size_bytes = u64::try_from(size).unwrap_or(u64::MAX);
-        Ok(Self { sandbox: Arc::clone(sandbox), digest, size_bytes, manifest, hooks, grants, pre, indices })
+        Ok(Self {
+            sandbox: Arc::clone(sandbox),
+            digest,
+            size_bytes,
+            manifest,
+            hooks,
+            grants,
+            pre,
+            indices,
+        })
     }
 
     /// SHA-256 of its bytes.
@@ -232,19 +262,26 @@ impl Plugin {
 
 impl fmt::Debug for Plugin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}@{} ({})", self.manifest.name, self.manifest.version, self.digest)
+        write!(
+            f,
+            "{}@{} ({})",
+            self.manifest.name, self.manifest.version, self.digest
+        )
     }
 }
 
 fn grants_of(component: &Component, sandbox: &Sandbox) -> Result<BTreeSet<Grant>, AdmitError> {
     let mut grants = BTreeSet::new();
     for (import, _) in component.component_type().imports(&sandbox.engine) {
-        let interface = import.strip_prefix(PACKAGE).and_then(|rest| rest.split('@').next());
+        let interface = import
+            .strip_prefix(PACKAGE)
+            .and_then(|rest| rest.split('@').next());
         match interface {
             // Always granted.
             Some("types" | "logging" | "clock") => {}
             Some(name) => {
-                let grant = Grant::parse(name).ok_or_else(|| AdmitError::UnknownImport(import.to_owned()))?;
+                let grant = Grant::parse(name)
+                    .ok_or_else(|| AdmitError::UnknownImport(import.to_owned()))?;
                 grants.insert(grant);
             }
             None => return Err(AdmitError::UnknownImport(import.to_owned())),
@@ -257,23 +294,39 @@ fn hooks_of(component: &Component, sandbox: &Sandbox) -> Result<Vec<Hook>, Admit
     let ty = component.component_type();
     let exported: BTreeSet<&str> = ty
         .exports(&sandbox.engine)
-        .filter_map(|(export, _)| export.strip_prefix(PACKAGE).and_then(|rest| rest.split('@').next()))
+        .filter_map(|(export, _)| {
+            export
+                .strip_prefix(PACKAGE)
+                .and_then(|rest| rest.split('@').next())
+        })
         .collect();
     if !exported.contains("lifecycle") {
-        return Err(AdmitError::WrongWorld("it does not export `portcullis:policy/lifecycle@0.1.0`".into()));
+        return Err(AdmitError::WrongWorld(
+            "it does not export `portcullis:policy/lifecycle@0.1.0`".into(),
+        ));
     }
-    let hooks: Vec<Hook> = Hook::ALL.into_iter().filter(|hook| exported.contains(hook.name())).collect();
+    let hooks: Vec<Hook> = Hook::ALL
+        .into_iter()
+        .filter(|hook| exported.contains(hook.name()))
+        .collect();
     if hooks.is_empty() {
         let names = Hook::ALL.map(Hook::name).join("`, `");
-        return Err(AdmitError::WrongWorld(format!("it exports no hook; export one or more of `{names}`")));
+        return Err(AdmitError::WrongWorld(format!(
+            "it exports no hook; export one or more of `{names}`"
+        )));
     }
     Ok(hooks)
 }
 
 fn check_manifest(manifest: &Manifest) -> Result<(), AdmitError> {
     let name_is_good = manifest.name.len() <= 64
-        && manifest.name.starts_with(|first: char| first.is_ascii_lowercase())
-        && manifest.name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        && manifest
+            .name
+            .starts_with(|first: char| first.is_ascii_lowercase())
+        && manifest
+            .name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     if !name_is_good {
         return Err(AdmitError::Describe(format!(
             "its name `{:.80}` is not 1-64 of a-z, 0-9 and `-`, starting with a letter",
@@ -281,13 +334,27 @@ fn check_manifest(manifest: &Manifest) -> Result<(), AdmitError> {
         )));
     }
     let version_is_good = (1..=64).contains(&manifest.version.len())
-        && manifest.version.starts_with(|first: char| first.is_ascii_digit())
-        && manifest.version.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'+'))
-        && manifest.version.split(['-', '+']).next().is_some_and(|core| core.split('.').count() == 3);
+        && manifest
+            .version
+            .starts_with(|first: char| first.is_ascii_digit())
+        && manifest
+            .version
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'+'))
+        && manifest
+            .version
+            .split(['-', '+'])
+            .next()
+            .is_some_and(|core| core.split('.').count() == 3);
     if !version_is_good {
-        return Err(AdmitError::Describe(format!("its version `{:.80}` is not a semantic version such as 1.0.0", manifest.version)));
+        return Err(AdmitError::Describe(format!(
+            "its version `{:.80}` is not a semantic version such as 1.0.0",
+            manifest.version
+        )));
     }
     serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&manifest.config_schema)
         .map(drop)
-        .map_err(|err| AdmitError::Describe(format!("its config-schema is not a JSON object: {err}")))
+        .map_err(|err| {
+            AdmitError::Describe(format!("its config-schema is not a JSON object: {err}"))
+        })
 }

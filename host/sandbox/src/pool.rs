@@ -48,7 +48,10 @@ impl Pool {
     }
 
     pub(crate) fn take(&self) -> Option<Guest> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+        self.idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop()
     }
 
     pub(crate) fn put(&self, guest: Guest) {
@@ -68,7 +71,11 @@ impl Pool {
     }
 
     pub(crate) fn stats(&self) -> PoolStats {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).len();
+        let idle = self
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len();
         PoolStats {
             idle: u64::try_from(idle).unwrap_or(u64::MAX),
             created: self.created.load(Ordering::Relaxed),
@@ -88,7 +95,11 @@ pub(crate) struct Standing {
 
 impl Standing {
     fn new() -> Self {
-        Self { since: Instant::now(), strikes: AtomicU32::new(0), until_ms: AtomicU64::new(0) }
+        Self {
+            since: Instant::now(),
+            strikes: AtomicU32::new(0),
+            until_ms: AtomicU64::new(0),
+        }
     }
 
     fn now_ms(&self) -> u64 {
@@ -103,13 +114,20 @@ impl Standing {
         }
         let now_ms = self.now_ms();
         if now_ms < until_ms {
-            return Err(Failure::Quarantined { retry_after_ms: until_ms - now_ms });
+            return Err(Failure::Quarantined {
+                retry_after_ms: until_ms - now_ms,
+            });
         }
         // One caller wins the right to try; the others wait for its outcome.
         let next_ms = now_ms + BACK_OFF_MS_MIN;
-        match self.until_ms.compare_exchange(until_ms, next_ms, Ordering::AcqRel, Ordering::Acquire) {
+        match self
+            .until_ms
+            .compare_exchange(until_ms, next_ms, Ordering::AcqRel, Ordering::Acquire)
+        {
             Ok(_) => Ok(()),
-            Err(_) => Err(Failure::Quarantined { retry_after_ms: BACK_OFF_MS_MIN }),
+            Err(_) => Err(Failure::Quarantined {
+                retry_after_ms: BACK_OFF_MS_MIN,
+            }),
         }
     }
 
@@ -121,10 +139,17 @@ impl Standing {
     }
 
     pub(crate) fn failed(&self) {
-        let strikes = self.strikes.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        let strikes = self
+            .strikes
+            .fetch_add(1, Ordering::Relaxed)
+            .saturating_add(1);
         if let Some(over) = strikes.checked_sub(STRIKES_MAX) {
-            let back_off_ms = BACK_OFF_MS_MIN.checked_shl(over.min(16)).unwrap_or(BACK_OFF_MS_MAX).min(BACK_OFF_MS_MAX);
-            self.until_ms.store(self.now_ms() + back_off_ms, Ordering::Release);
+            let back_off_ms = BACK_OFF_MS_MIN
+                .checked_shl(over.min(16))
+                .unwrap_or(BACK_OFF_MS_MAX)
+                .min(BACK_OFF_MS_MAX);
+            self.until_ms
+                .store(self.now_ms() + back_off_ms, Ordering::Release);
         }
     }
 }

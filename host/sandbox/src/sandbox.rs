@@ -50,7 +50,9 @@ impl Default for SandboxSettings {
 #[derive(Debug, Error)]
 pub enum SandboxError {
     /// wasmtime refused the configuration: most often too little address space for the pool.
-    #[error("the engine cannot be set up with room for {instances_max} instances; lower `sandbox.instances_max`")]
+    #[error(
+        "the engine cannot be set up with room for {instances_max} instances; lower `sandbox.instances_max`"
+    )]
     Engine {
         /// What was asked for.
         instances_max: u32,
@@ -86,19 +88,33 @@ impl Sandbox {
     /// # Errors
     /// [`SandboxError`], with what to change.
     pub fn new(settings: SandboxSettings) -> Result<Arc<Self>, SandboxError> {
-        let refused = |source: wasmtime::Error| SandboxError::Engine { instances_max: settings.instances_max, source: source.into() };
+        let refused = |source: wasmtime::Error| SandboxError::Engine {
+            instances_max: settings.instances_max,
+            source: source.into(),
+        };
         let engine = Engine::new(&engine_config(&settings)).map_err(refused)?;
         let mut linker = Linker::new(&engine);
         host::add_to_linker(&mut linker).map_err(refused)?;
         let cache = match &settings.cache_dir {
             None => None,
-            Some(folder) => Some(
-                Cache::open(folder, &engine)
-                    .map_err(|source| SandboxError::Cache { folder: folder.clone(), source })?,
-            ),
+            Some(folder) => {
+                Some(
+                    Cache::open(folder, &engine).map_err(|source| SandboxError::Cache {
+                        folder: folder.clone(),
+                        source,
+                    })?,
+                )
+            }
         };
         let ticker = Ticker::start(&engine).map_err(SandboxError::Ticker)?;
-        Ok(Arc::new(Self { engine, settings, linker, cache, pools: Mutex::default(), _ticker: ticker }))
+        Ok(Arc::new(Self {
+            engine,
+            settings,
+            linker,
+            cache,
+            pools: Mutex::default(),
+            _ticker: ticker,
+        }))
     }
 
     /// Validates and compiles a component, or loads its compiled form from the cache. Blocks for the compile.
@@ -108,7 +124,11 @@ impl Sandbox {
     pub fn admit(self: &Arc<Self>, bytes: &[u8]) -> Result<Arc<Plugin>, AdmitError> {
         crate::plugin::check_preamble(bytes, self.settings.component_bytes_max)?;
         let digest = Digest::of(bytes);
-        let component = match self.cache.as_ref().and_then(|cache| cache.load(&self.engine, digest)) {
+        let component = match self
+            .cache
+            .as_ref()
+            .and_then(|cache| cache.load(&self.engine, digest))
+        {
             Some(component) => component,
             None => self.compile(digest, bytes)?,
         };
@@ -116,7 +136,8 @@ impl Sandbox {
     }
 
     fn compile(&self, digest: Digest, bytes: &[u8]) -> Result<Component, AdmitError> {
-        let component = Component::from_binary(&self.engine, bytes).map_err(|err| AdmitError::Compile(format!("{err:#}")))?;
+        let component = Component::from_binary(&self.engine, bytes)
+            .map_err(|err| AdmitError::Compile(format!("{err:#}")))?;
         if let Some(cache) = &self.cache {
             cache.store(digest, &component);
         }
@@ -124,7 +145,10 @@ impl Sandbox {
     }
 
     pub(crate) fn budget(&self) -> Budget {
-        Budget { host_calls_max: self.settings.host_calls_max, log_lines_max: self.settings.log_lines_max }
+        Budget {
+            host_calls_max: self.settings.host_calls_max,
+            log_lines_max: self.settings.log_lines_max,
+        }
     }
 
     pub(crate) fn register(&self, pool: &Arc<Pool>) {
@@ -136,7 +160,10 @@ impl Sandbox {
     /// Frees the idle instances of every binding: what one tenant keeps warm never keeps another from running.
     pub(crate) fn reclaim(&self) {
         let pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        pools.iter().filter_map(Weak::upgrade).for_each(|pool| pool.clear());
+        pools
+            .iter()
+            .filter_map(Weak::upgrade)
+            .for_each(|pool| pool.clear());
     }
 }
 

@@ -37,13 +37,25 @@ pub trait Services: Send + Sync {
     /// Takes from every key or from none; one verdict per request.
     fn quota_take(&self, scope: &Scope, requests: &[QuotaRequest]) -> Vec<QuotaVerdict>;
     /// Verified claims as a JSON object, or a code.
-    fn jwt_verify(&self, scope: &Scope, token: &str, issuers: &[String], audiences: &[String]) -> Result<String, String>;
+    fn jwt_verify(
+        &self,
+        scope: &Scope,
+        token: &str,
+        issuers: &[String],
+        audiences: &[String],
+    ) -> Result<String, String>;
     /// The identity behind an API key.
     fn key_lookup(&self, scope: &Scope, presented: &str) -> Option<Identity>;
     /// A value of the plugin's state.
     fn state_get(&self, scope: &Scope, key: &str) -> Option<Vec<u8>>;
     /// Sets a value, or says which bound is reached.
-    fn state_set(&self, scope: &Scope, key: String, value: Vec<u8>, ttl_ms: Option<u64>) -> Result<(), String>;
+    fn state_set(
+        &self,
+        scope: &Scope,
+        key: String,
+        value: Vec<u8>,
+        ttl_ms: Option<u64>,
+    ) -> Result<(), String>;
     /// Removes a value.
     fn state_delete(&self, scope: &Scope, key: &str);
     /// Adds to a counter of the plugin's.
