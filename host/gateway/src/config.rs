@@ -50,15 +50,33 @@ pub fn load(
         None => (None, RawSettings::default()),
     };
     let (from_environment, warnings) = keys::from_environment(environment)?;
-    let raw = flags.over(from_environment).over(from_file);
-    let settings = Settings::try_from(raw).map_err(|invalid| ConfigError::Invalid {
-        place: text
-            .as_deref()
-            .zip(file)
-            .and_then(|(text, path)| file::place_of(text, path, &invalid.key))
-            .unwrap_or_default(),
-        key: invalid.key,
-        message: invalid.message,
-    })?;
-    Ok(Loaded { settings, warnings })
+    let layers = [flags, from_environment, from_file];
+    let raw = layers
+        .clone()
+        .into_iter()
+        .rev()
+        .fold(RawSettings::default(), |under, layer| layer.over(under));
+    match Settings::try_from(raw) {
+        Ok(settings) => Ok(Loaded { settings, warnings }),
+        Err(invalid) => {
+            // The highest layer that is wrong in the same way by itself is where the value was written.
+            let wrong = |layer: &RawSettings| {
+                Settings::try_from(layer.clone()).is_err_and(|alone| alone == invalid)
+            };
+            let place = match layers.iter().position(wrong) {
+                Some(1) => format!("{}: ", keys::variable(&invalid.key)),
+                Some(2) => text
+                    .as_deref()
+                    .zip(file)
+                    .and_then(|(text, path)| file::place_of(text, path, &invalid.key))
+                    .unwrap_or_default(),
+                Some(_) | None => String::new(),
+            };
+            Err(ConfigError::Invalid {
+                place,
+                key: invalid.key,
+                message: invalid.message,
+            })
+        }
+    }
 }

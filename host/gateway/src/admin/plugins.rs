@@ -6,7 +6,6 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use crate::model::{InvalidPluginRef, PluginRef};
 use crate::store::{NewPlugin, PluginRecord, Put};
@@ -55,10 +54,6 @@ pub(super) async fn publish(
     State(state): State<AdminState>,
     Component(bytes): Component,
 ) -> Result<Response, Problem> {
-    let reference = PluginRef::Digest(digest(&bytes));
-    if let Some(known) = state.store().plugin(&reference).await? {
-        return Ok(json(StatusCode::OK, &known.info));
-    }
     let work = state.clone();
     let (put, info) = state
         .detached(async move {
@@ -102,6 +97,7 @@ pub(super) async fn delete(
 ) -> Result<Response, Problem> {
     let plugin = find(&state, &plugin).await?;
     state.store().delete_plugin(&plugin.digest).await?;
+    state.registry().shelf().remove(&plugin.digest);
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -115,13 +111,4 @@ async fn find(state: &AdminState, plugin: &str) -> Result<PluginRecord, Problem>
             "the plugin {reference} is not published"
         ))),
     }
-}
-
-/// `sha256:` and the SHA-256 of the bytes in hex.
-fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .fold(String::from("sha256:"), |text, byte| {
-            format!("{text}{byte:02x}")
-        })
 }

@@ -113,11 +113,9 @@ pub(super) async fn list_revisions(
     PageOf(query): PageOf,
 ) -> Result<Response, Problem> {
     let before = match &query.cursor {
-        Some(cursor) => Some(
-            cursor
-                .parse()
-                .map_err(|_| Problem::bad_request("the cursor is not one that this list gave"))?,
-        ),
+        Some(cursor) => Some(cursor.parse().map_err(|_not_a_number| {
+            Problem::bad_request("the cursor is not one that this list gave")
+        })?),
         None => None,
     };
     if state.store().tenant(&tenant).await?.is_none() {
@@ -145,7 +143,7 @@ pub(super) async fn show_revision(
 ) -> Result<Response, Problem> {
     let number: u64 = number
         .parse()
-        .map_err(|_| Problem::bad_request("a revision is a number"))?;
+        .map_err(|_not_a_number| Problem::bad_request("a revision is a number"))?;
     match state.store().revision(&tenant, number).await? {
         Some(revision) => Ok(tagged(
             json(StatusCode::OK, &RevisionView::from(revision)),

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use http::{Method, StatusCode};
+use portcullis_sandbox::{Sandbox, SandboxSettings};
 use serde_json::{Value, json};
 
 use crate::model::PluginRef;
-use crate::tenancy::{PluginInfo, PluginRefused};
+use crate::tenancy::{PluginInfo, Shelf};
 
 use super::client::{Client, ClientArgs, Payload};
 use super::output::{table, text_of};
@@ -57,9 +58,7 @@ pub(super) struct DeleteArgs {
 pub(super) async fn run(command: PluginCommand, output: Output) -> Result<(), CliError> {
     match command {
         PluginCommand::Inspect { file } => {
-            let info = inspect(read(&file)?)
-                .await
-                .map_err(|source| CliError::Plugin { path: file, source })?;
+            let info = inspect(file).await?;
             output.print(&info, || describe(&json!(info)));
             Ok(())
         }
@@ -72,7 +71,7 @@ pub(super) async fn run(command: PluginCommand, output: Output) -> Result<(), Cl
             output.print(&pushed, || {
                 pushed
                     .iter()
-                    .map(|plugin| pushed_line(plugin))
+                    .map(pushed_line)
                     .collect::<Vec<_>>()
                     .join("\n")
             });
@@ -123,13 +122,16 @@ fn read(file: &Path) -> Result<Vec<u8>, CliError> {
     })
 }
 
-/// The same judgement as at admission.
-///
-/// Seam: to be `crate::tenancy::inspect(bytes.into()).await` as soon as that is there.
-#[allow(clippy::unused_async, reason = "admission waits for the compiler")]
-async fn inspect(bytes: Vec<u8>) -> Result<PluginInfo, PluginRefused> {
-    let _ = bytes;
-    Err(PluginRefused { code: "unavailable", message: "this build cannot inspect plugins".to_owned() })
+/// The same judgement as at admission, by a sandbox that keeps nothing.
+async fn inspect(file: PathBuf) -> Result<PluginInfo, CliError> {
+    let bytes = read(&file)?;
+    let settings = SandboxSettings {
+        cache_dir: None,
+        ..SandboxSettings::default()
+    };
+    let sandbox = Sandbox::new(settings).map_err(|error| CliError::Gateway(error.into()))?;
+    let admitted = Shelf::new(sandbox).admit(bytes.into()).await;
+    admitted.map_err(|source| CliError::Plugin { path: file, source })
 }
 
 fn pushed_line(plugin: &Value) -> String {

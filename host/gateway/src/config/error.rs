@@ -65,19 +65,17 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// Rewrites serde's "unknown field" and "unknown variant" messages to name the nearest known one.
+/// Rewrites serde's messages for people: words of theirs for Rust's, and the nearest known name for an unknown one.
 #[must_use]
 pub fn explain(message: &str) -> String {
     let unknown_key = message
         .strip_prefix("unknown field ")
         .map(|rest| ("unknown key", rest));
-    let unknown = unknown_key.or_else(|| {
-        message
-            .strip_prefix("unknown variant ")
-            .map(|rest| ("unknown value", rest))
-    });
-    let Some((what, rest)) = unknown else {
-        return message.to_owned();
+    let unknown_value = message
+        .strip_prefix("unknown variant ")
+        .map(|rest| ("unknown value", rest));
+    let Some((what, rest)) = unknown_key.or(unknown_value) else {
+        return in_plain_words(message);
     };
     // serde's form: `word`, expected one of `a`, `b`
     let mut quoted = rest.split('`').skip(1).step_by(2);
@@ -88,4 +86,25 @@ pub fn explain(message: &str) -> String {
         None if known.is_empty() => format!("{what} `{word}`"),
         None => format!("{what} `{word}`: use one of {}", known.join(", ")),
     }
+}
+
+/// What types expect, in the words of a document's author.
+fn in_plain_words(message: &str) -> String {
+    if message == "invalid socket address syntax" {
+        return "this is not an address and port: write it as 127.0.0.1:4444".to_owned();
+    }
+    if let Some(key) = message.strip_prefix("duplicate field ") {
+        return format!("the key {key} is given twice");
+    }
+    let Some((found, expected)) = message.split_once(", expected ") else {
+        return message.to_owned();
+    };
+    let expected = match expected {
+        "u64" | "u32" | "usize" => "a whole number",
+        "a YAML tag starting with '!'" => "a word",
+        "a sequence" => "a list",
+        struct_name if struct_name.starts_with("struct ") => "keys and values",
+        other => other,
+    };
+    format!("{found}, expected {expected}")
 }

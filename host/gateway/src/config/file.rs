@@ -80,12 +80,18 @@ fn message(key: &str, error: &serde_norway::Error) -> String {
             None => break,
         }
     }
+    // The message names an unknown key itself.
+    let unknown_key = text.starts_with("unknown field ");
+    let place = match key.rsplit_once('.') {
+        Some((parent, _)) if unknown_key => parent,
+        None if unknown_key => "",
+        Some(_) | None => key,
+    };
     let text = explain(text);
-    // At the root, and for keys that are not known, the path adds nothing.
-    if key.is_empty() || key == "." || key == "?" {
+    if matches!(place, "" | "." | "?") {
         text
     } else {
-        format!("{}: {text}", key.trim_end_matches(".?"))
+        format!("{place}: {text}")
     }
 }
 

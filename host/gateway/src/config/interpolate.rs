@@ -119,8 +119,27 @@ fn lookup<'a>(placeholder: &'a str, environment: &'a Environment) -> Result<&'a 
     })
 }
 
+/// A JSON string is a YAML one, but for the characters that YAML takes for line breaks or does not take at all.
+fn double_quoted(value: &str) -> String {
+    let mut text = String::new();
+    for c in serde_json::to_string(value).unwrap_or_default().chars() {
+        match c {
+            '\u{7f}'..='\u{9f}'
+            | '\u{2028}'
+            | '\u{2029}'
+            | '\u{feff}'
+            | '\u{fffe}'
+            | '\u{ffff}' => {
+                text.push_str(&format!("\\u{:04x}", u32::from(c)));
+            }
+            _ => text.push(c),
+        }
+    }
+    text
+}
+
 fn quoted(value: &str, quote: Quote, whole: bool, placeholder: &str) -> Result<String, String> {
-    let json = || serde_json::to_string(value).unwrap_or_default();
+    let json = || double_quoted(value);
     let plain = value
         .bytes()
         .all(|b| b.is_ascii_alphanumeric() || b"_-./:@+".contains(&b))
@@ -140,5 +159,80 @@ fn quoted(value: &str, quote: Quote, whole: bool, placeholder: &str) -> Result<S
         Quote::None | Quote::Single => Err(format!(
             "the value of `${{{placeholder}}}` holds characters that mean something in YAML: write it in double quotes"
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn environment() -> Environment {
+        Environment::from_iter([
+            ("PORT", "8080"),
+            ("WORD", "acme-1"),
+            ("EMPTY", ""),
+            ("HASH", "a #b"),
+            ("QUOTE", "it's \"so\"\\"),
+            ("LINES", "a\nb: c"),
+        ])
+    }
+
+    #[test]
+    fn values_are_put_in_place() {
+        for (text, want) in [
+            ("listen: 127.0.0.1:${PORT}\n", "listen: 127.0.0.1:8080\n"),
+            ("port: ${PORT}", "port: 8080"),
+            ("a: ${NONE:-x} ${EMPTY:-y} ${WORD:-z}", "a: x y acme-1"),
+            ("a: [${WORD}, \"${HASH}\"]", "a: [acme-1, \"a #b\"]"),
+            ("a: ${HASH}\nb: 1", "a: \"a #b\"\nb: 1"),
+            ("a: ${HASH} # why", "a: \"a #b\" # why"),
+            ("- ${LINES}", "- \"a\\nb: c\""),
+            ("a: \"x ${QUOTE} y\"", "a: \"x it's \\\"so\\\"\\\\ y\""),
+            ("a: 'x ${QUOTE} y'", "a: 'x it''s \"so\"\\ y'"),
+            ("a: \"\\\"${WORD}\"", "a: \"\\\"acme-1\""),
+            ("# ${NONE}\na: 1 # ${NONE}", "# ${NONE}\na: 1 # ${NONE}"),
+            ("a: x#${WORD}", "a: x#acme-1"),
+            ("a: $${WORD} $WORD", "a: ${WORD} $WORD"),
+        ] {
+            assert_eq!(
+                interpolate(text, &environment()).as_deref(),
+                Ok(want),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_yaml_could_misread_is_refused() {
+        for (text, line) in [
+            ("a: 1\nb: x ${HASH}", 2),
+            ("a: [${LINES}]", 1),
+            ("a: '${LINES}'", 1),
+            ("a: ${NONE}", 1),
+            ("a: ${", 1),
+            ("a: ${b c}", 1),
+        ] {
+            assert_eq!(
+                interpolate(text, &environment()).unwrap_err().line,
+                line,
+                "{text}"
+            );
+        }
+    }
+
+    proptest! {
+        /// Whatever a variable holds, it stays the value of its key.
+        #[test]
+        fn a_value_never_changes_the_structure(value in "[ -~\n\t\u{7f}\u{85}\u{e4}\u{2028}\u{feff}\u{1f600}]{0,24}") {
+            let environment = Environment::from_iter([("V", value.as_str())]);
+            for text in ["a: ${V}\nb: 1\n", "a: \"${V}\"\nb: 1\n"] {
+                let text = interpolate(text, &environment).unwrap();
+                let read: std::collections::BTreeMap<String, String> = serde_norway::from_str(&text).unwrap();
+                prop_assert_eq!(read.get("a").map(String::as_str), Some(value.as_str()), "{}", text);
+                prop_assert_eq!(read.len(), 2);
+            }
+        }
     }
 }

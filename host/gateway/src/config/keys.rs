@@ -60,6 +60,7 @@ pub(super) fn from_environment(
 }
 
 pub(super) fn variable(key: &str) -> String {
+    let key = key.split('[').next().unwrap_or(key);
     format!("{PREFIX}{}", key.replace('.', "_").to_ascii_uppercase())
 }
 

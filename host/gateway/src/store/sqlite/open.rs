@@ -43,16 +43,17 @@ impl SqliteStore {
                 path: path.clone(),
                 source: source.into(),
             })?;
-        MIGRATIONS.run(&pool).await.map_err(|source| match source {
-            MigrateError::VersionMissing(migration) => StoreError::TooNew {
-                path: path.clone(),
-                migration,
-            },
-            source => StoreError::Open {
-                path: path.clone(),
-                source: source.into(),
-            },
-        })?;
+        if let Err(failed) = MIGRATIONS.run(&pool).await {
+            pool.close().await;
+            return Err(if let MigrateError::VersionMissing(migration) = failed {
+                StoreError::TooNew { path, migration }
+            } else {
+                StoreError::Open {
+                    path,
+                    source: failed.into(),
+                }
+            });
+        }
         Ok(Self { pool, path })
     }
 }
