@@ -58,8 +58,17 @@ impl StateRoom {
     ///
     /// # Errors
     /// When the registry has metrics of these names already.
-    pub fn new(bounds: StateBounds, clock: Clock, registry: &Registry) -> Result<Self, prometheus::Error> {
-        Ok(Self { bounds, clock, meters: StateMeters::register(registry)?, tenants: Mutex::default() })
+    pub fn new(
+        bounds: StateBounds,
+        clock: Clock,
+        registry: &Registry,
+    ) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            bounds,
+            clock,
+            meters: StateMeters::register(registry)?,
+            tenants: Mutex::default(),
+        })
     }
 
     /// The clock that counters and times to live are measured by.
@@ -84,7 +93,9 @@ impl StateRoom {
 
     /// Lets go of everything the tenant's plugins kept. Requests in flight end on what they hold.
     pub fn forget_tenant(&self, tenant: &str) {
-        let Some(plugins) = self.lock().remove(tenant) else { return };
+        let Some(plugins) = self.lock().remove(tenant) else {
+            return;
+        };
         for plugin in plugins.keys() {
             self.meters.forget(tenant, plugin);
         }
@@ -96,14 +107,20 @@ impl StateRoom {
         if !plugins.contains_key(plugin) {
             self.drop_idle(tenant, plugins);
         }
-        let scope = plugins.entry(plugin.to_owned()).or_insert_with(|| self.open(tenant, plugin));
+        let scope = plugins
+            .entry(plugin.to_owned())
+            .or_insert_with(|| self.open(tenant, plugin));
         take(scope)
     }
 
     fn open(&self, tenant: &str, plugin: &str) -> PluginScope {
         let meter = self.meters.scope(tenant, plugin);
         PluginScope {
-            quotas: Arc::new(QuotaScope::new(self.bounds, self.clock.clone(), meter.clone())),
+            quotas: Arc::new(QuotaScope::new(
+                self.bounds,
+                self.clock.clone(),
+                meter.clone(),
+            )),
             state: Arc::new(PluginState::new(self.bounds, self.clock.clone(), meter)),
         }
     }

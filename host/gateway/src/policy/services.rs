@@ -69,12 +69,27 @@ impl SharedServices {
     /// # Errors
     /// When the registry has metrics of these names already.
     pub fn new(parts: ServicesParts) -> Result<Arc<Self>, prometheus::Error> {
-        let ServicesParts { state, registry, runtime, tracker, shutdown, jwks_timing } = parts;
+        let ServicesParts {
+            state,
+            registry,
+            runtime,
+            tracker,
+            shutdown,
+            jwks_timing,
+        } = parts;
         jwt::install_crypto();
         Ok(Arc::new(Self {
             state,
             metrics: GuestMetrics::register(&registry)?,
-            jwks: JwksPool::new(jwks::Spawner { runtime, tracker, shutdown }, jwks_timing, &registry)?,
+            jwks: JwksPool::new(
+                jwks::Spawner {
+                    runtime,
+                    tracker,
+                    shutdown,
+                },
+                jwks_timing,
+                &registry,
+            )?,
             issuers: Mutex::default(),
         }))
     }
@@ -93,7 +108,10 @@ impl SharedServices {
         keys: &[KeyRecord],
     ) -> Result<Arc<TenantServices>, TenantServicesError> {
         let mut known = self.lock_issuers();
-        let same = known.get(name).and_then(Weak::upgrade).filter(|held| held.are(issuers));
+        let same = known
+            .get(name)
+            .and_then(Weak::upgrade)
+            .filter(|held| held.are(issuers));
         let issuers = match same {
             Some(same) => same,
             None => Arc::new(Issuers::new(issuers, &self.jwks)?),
@@ -105,7 +123,11 @@ impl SharedServices {
 
     /// Services for one binding. Its plugin's counters, values and metrics are looked up here, once.
     #[must_use]
-    pub fn for_binding(self: &Arc<Self>, tenant: &Arc<TenantServices>, scope: &Scope) -> Arc<dyn Services> {
+    pub fn for_binding(
+        self: &Arc<Self>,
+        tenant: &Arc<TenantServices>,
+        scope: &Scope,
+    ) -> Arc<dyn Services> {
         Arc::new(BindingServices {
             tenant: Arc::clone(tenant),
             clock: self.state.clock().clone(),

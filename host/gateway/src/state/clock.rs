@@ -10,8 +10,13 @@ pub struct Clock(Source);
 
 #[derive(Debug, Clone)]
 enum Source {
-    System { started: Instant },
-    Manual { started_ms: u64, elapsed_ns: Arc<AtomicU64> },
+    System {
+        started: Instant,
+    },
+    Manual {
+        started_ms: u64,
+        elapsed_ns: Arc<AtomicU64>,
+    },
 }
 
 impl Default for Clock {
@@ -24,13 +29,18 @@ impl Clock {
     /// The machine's clocks.
     #[must_use]
     pub fn system() -> Self {
-        Self(Source::System { started: Instant::now() })
+        Self(Source::System {
+            started: Instant::now(),
+        })
     }
 
     /// A clock that stands still until [`Clock::advance`], for tests. `now_ms` is what its wall clock shows first.
     #[must_use]
     pub fn manual(now_ms: u64) -> Self {
-        Self(Source::Manual { started_ms: now_ms, elapsed_ns: Arc::default() })
+        Self(Source::Manual {
+            started_ms: now_ms,
+            elapsed_ns: Arc::default(),
+        })
     }
 
     /// Moves a manual clock and all its clones forward. The machine's clocks do not care.
@@ -54,12 +64,15 @@ impl Clock {
     pub fn now_ms(&self) -> u64 {
         match &self.0 {
             Source::System { .. } => {
-                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                let since = SystemTime::now()
+                    .duration_since(UNIX_EPOCH)
+                    .unwrap_or_default();
                 u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
             }
-            Source::Manual { started_ms, elapsed_ns } => {
-                started_ms.saturating_add(elapsed_ns.load(Ordering::Relaxed) / 1_000_000)
-            }
+            Source::Manual {
+                started_ms,
+                elapsed_ns,
+            } => started_ms.saturating_add(elapsed_ns.load(Ordering::Relaxed) / 1_000_000),
         }
     }
 }

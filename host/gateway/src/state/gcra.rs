@@ -52,7 +52,10 @@ impl Limit {
         }
         let period_ns = u128::from(period_ms) * u128::from(NS_PER_MS);
         let interval_ns = clamp(period_ns.div_ceil(u128::from(rate)));
-        Some(Self { interval_ns, capacity_ns: interval_ns.saturating_mul(u64::from(burst)) })
+        Some(Self {
+            interval_ns,
+            capacity_ns: interval_ns.saturating_mul(u64::from(burst)),
+        })
     }
 
     /// The key, read under this limit.
@@ -89,12 +92,17 @@ impl Limit {
         let owed_ns = slot.tat_ns.saturating_sub(now_ns).saturating_add(cost_ns);
         match owed_ns.checked_sub(self.capacity_ns) {
             None | Some(0) => Outcome::Taken(self.slot(owed_ns, now_ns)),
-            Some(over_ns) => Outcome::Wait { ms: over_ns.div_ceil(NS_PER_MS) },
+            Some(over_ns) => Outcome::Wait {
+                ms: over_ns.div_ceil(NS_PER_MS),
+            },
         }
     }
 
     fn slot(&self, owed_ns: u64, now_ns: u64) -> Slot {
-        Slot { tat_ns: now_ns.saturating_add(owed_ns), interval_ns: self.interval_ns }
+        Slot {
+            tat_ns: now_ns.saturating_add(owed_ns),
+            interval_ns: self.interval_ns,
+        }
     }
 }
 

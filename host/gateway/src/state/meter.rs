@@ -2,8 +2,14 @@
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
-const BOUNDS: [&str; 6] =
-    ["quota_keys", "quota_requests", "state_keys", "state_bytes", "state_value_bytes", "state_key_bytes"];
+const BOUNDS: [&str; 6] = [
+    "quota_keys",
+    "quota_requests",
+    "state_keys",
+    "state_bytes",
+    "state_value_bytes",
+    "state_key_bytes",
+];
 
 /// The room's metrics, by tenant and plugin.
 pub(super) struct StateMeters {
@@ -35,14 +41,23 @@ impl StateMeters {
             Ok(vec)
         };
         let refused = IntCounterVec::new(
-            Opts::new("portcullis_state_refused_total", "Writes refused because a plugin's share was used up, by bound."),
+            Opts::new(
+                "portcullis_state_refused_total",
+                "Writes refused because a plugin's share was used up, by bound.",
+            ),
             &["tenant", "plugin", "bound"],
         )?;
         registry.register(Box::new(refused.clone()))?;
         Ok(Self {
-            quota_keys: gauge("portcullis_quota_keys", "Counters that a plugin's limits keep.")?,
+            quota_keys: gauge(
+                "portcullis_quota_keys",
+                "Counters that a plugin's limits keep.",
+            )?,
             state_keys: gauge("portcullis_state_keys", "Keys of a plugin's state.")?,
-            state_bytes: gauge("portcullis_state_bytes", "Bytes of a plugin's state, keys and values.")?,
+            state_bytes: gauge(
+                "portcullis_state_bytes",
+                "Bytes of a plugin's state, keys and values.",
+            )?,
             refused,
         })
     }
@@ -50,8 +65,14 @@ impl StateMeters {
     pub(super) fn scope(&self, tenant: &str, plugin: &str) -> ScopeMeter {
         let labels = [tenant, plugin];
         let refused = |bound: &str| self.refused.with_label_values(&[tenant, plugin, bound]);
-        let [quota_keys, quota_requests, state_keys, state_bytes, state_value_bytes, state_key_bytes] =
-            BOUNDS.map(refused);
+        let [
+            quota_keys,
+            quota_requests,
+            state_keys,
+            state_bytes,
+            state_value_bytes,
+            state_key_bytes,
+        ] = BOUNDS.map(refused);
         ScopeMeter {
             quota_keys: self.quota_keys.with_label_values(&labels),
             state_keys: self.state_keys.with_label_values(&labels),

@@ -38,7 +38,9 @@ pub enum StateError {
         keys_max: usize,
     },
     /// Keys and values together would be too long.
-    #[error("state_bytes_max: with this value the plugin would keep {bytes} bytes, {bytes_max} are allowed")]
+    #[error(
+        "state_bytes_max: with this value the plugin would keep {bytes} bytes, {bytes_max} are allowed"
+    )]
     BytesUsedUp {
         /// What it would come to.
         bytes: usize,
@@ -75,7 +77,12 @@ impl Entry {
 
 impl PluginState {
     pub(super) fn new(bounds: StateBounds, clock: Clock, meter: ScopeMeter) -> Self {
-        Self { bounds, clock, meter, entries: Mutex::default() }
+        Self {
+            bounds,
+            clock,
+            meter,
+            entries: Mutex::default(),
+        }
     }
 
     /// The value, unless it has expired.
@@ -83,7 +90,11 @@ impl PluginState {
     pub fn get(&self, key: &str) -> Option<Arc<[u8]>> {
         let now_ns = self.clock.now_ns();
         let entries = self.lock();
-        entries.map.get(key).filter(|entry| !entry.is_expired(now_ns)).map(|entry| Arc::clone(&entry.value))
+        entries
+            .map
+            .get(key)
+            .filter(|entry| !entry.is_expired(now_ns))
+            .map(|entry| Arc::clone(&entry.value))
     }
 
     /// Keeps a value, for `ttl_ms` or until it is deleted. A time to live of 0 deletes.
@@ -97,8 +108,12 @@ impl PluginState {
         }
         self.check_lengths(key, &value)?;
         let now_ns = self.clock.now_ns();
-        let expires_at_ns = ttl_ms.map(|ttl_ms| now_ns.saturating_add(ttl_ms.saturating_mul(1_000_000)));
-        let entry = Entry { value: value.into(), expires_at_ns };
+        let expires_at_ns =
+            ttl_ms.map(|ttl_ms| now_ns.saturating_add(ttl_ms.saturating_mul(1_000_000)));
+        let entry = Entry {
+            value: value.into(),
+            expires_at_ns,
+        };
         let mut entries = self.lock();
         let stored = self.insert(&mut entries, key, entry, now_ns);
         self.show(&entries);
@@ -116,23 +131,41 @@ impl PluginState {
 
     /// True when every value has expired.
     pub(super) fn is_idle(&self, now_ns: u64) -> bool {
-        self.lock().map.values().all(|entry| entry.is_expired(now_ns))
+        self.lock()
+            .map
+            .values()
+            .all(|entry| entry.is_expired(now_ns))
     }
 
     fn check_lengths(&self, key: &str, value: &[u8]) -> Result<(), StateError> {
-        let (key_bytes_max, value_bytes_max) = (self.bounds.state_key_bytes_max, self.bounds.state_value_bytes_max);
+        let (key_bytes_max, value_bytes_max) = (
+            self.bounds.state_key_bytes_max,
+            self.bounds.state_value_bytes_max,
+        );
         if key.len() > key_bytes_max {
             self.meter.state_key_bytes_refused.inc();
-            return Err(StateError::KeyTooLong { bytes: key.len(), bytes_max: key_bytes_max });
+            return Err(StateError::KeyTooLong {
+                bytes: key.len(),
+                bytes_max: key_bytes_max,
+            });
         }
         if value.len() > value_bytes_max {
             self.meter.state_value_bytes_refused.inc();
-            return Err(StateError::ValueTooLong { bytes: value.len(), bytes_max: value_bytes_max });
+            return Err(StateError::ValueTooLong {
+                bytes: value.len(),
+                bytes_max: value_bytes_max,
+            });
         }
         Ok(())
     }
 
-    fn insert(&self, entries: &mut Entries, key: &str, entry: Entry, now_ns: u64) -> Result<(), StateError> {
+    fn insert(
+        &self,
+        entries: &mut Entries,
+        key: &str,
+        entry: Entry,
+        now_ns: u64,
+    ) -> Result<(), StateError> {
         let added_bytes = cost_bytes(key, &entry.value);
         entries.sweep(LOOKS_PER_CALL, now_ns);
         if entries.lacks(&self.bounds, key, added_bytes).is_some() {
@@ -141,7 +174,9 @@ impl PluginState {
         if let Some(lack) = entries.lacks(&self.bounds, key, added_bytes) {
             match lack {
                 StateError::KeysUsedUp { .. } => self.meter.state_keys_refused.inc(),
-                StateError::BytesUsedUp { .. } | StateError::KeyTooLong { .. } | StateError::ValueTooLong { .. } => {
+                StateError::BytesUsedUp { .. }
+                | StateError::KeyTooLong { .. }
+                | StateError::ValueTooLong { .. } => {
                     self.meter.state_bytes_refused.inc();
                 }
             }
@@ -165,21 +200,34 @@ impl PluginState {
 impl Entries {
     /// All bytes, once `key` costs `added_bytes` instead of what it costs now.
     fn bytes_with(&self, key: &str, added_bytes: usize) -> usize {
-        let replaced_bytes = self.map.get(key).map_or(0, |old| cost_bytes(key, &old.value));
-        self.bytes.saturating_sub(replaced_bytes).saturating_add(added_bytes)
+        let replaced_bytes = self
+            .map
+            .get(key)
+            .map_or(0, |old| cost_bytes(key, &old.value));
+        self.bytes
+            .saturating_sub(replaced_bytes)
+            .saturating_add(added_bytes)
     }
 
     fn lacks(&self, bounds: &StateBounds, key: &str, added_bytes: usize) -> Option<StateError> {
         if self.map.len() >= bounds.state_keys_max && !self.map.contains_key(key) {
-            return Some(StateError::KeysUsedUp { keys_max: bounds.state_keys_max });
+            return Some(StateError::KeysUsedUp {
+                keys_max: bounds.state_keys_max,
+            });
         }
         let bytes = self.bytes_with(key, added_bytes);
-        (bytes > bounds.state_bytes_max)
-            .then_some(StateError::BytesUsedUp { bytes, bytes_max: bounds.state_bytes_max })
+        (bytes > bounds.state_bytes_max).then_some(StateError::BytesUsedUp {
+            bytes,
+            bytes_max: bounds.state_bytes_max,
+        })
     }
 
     fn sweep(&mut self, looks: usize, now_ns: u64) {
-        let Self { map, bytes, sweeper } = self;
+        let Self {
+            map,
+            bytes,
+            sweeper,
+        } = self;
         sweeper.sweep(
             map,
             looks,

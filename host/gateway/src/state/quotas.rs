@@ -46,14 +46,22 @@ struct Step {
 
 enum Undo {
     Nothing,
-    Restore { index: usize, slot: Slot },
+    Restore {
+        index: usize,
+        slot: Slot,
+    },
     /// The entry was the last one added.
     Pop,
 }
 
 impl QuotaScope {
     pub(super) fn new(bounds: StateBounds, clock: Clock, meter: ScopeMeter) -> Self {
-        Self { bounds, clock, meter, counters: Mutex::default() }
+        Self {
+            bounds,
+            clock,
+            meter,
+            counters: Mutex::default(),
+        }
     }
 
     /// [`QuotaScope::take_all`], now.
@@ -93,7 +101,10 @@ impl QuotaScope {
 
     /// True when every counter is full again.
     pub(super) fn is_idle(&self, now_ns: u64) -> bool {
-        self.lock().slots.values().all(|slot| slot.is_expired(now_ns))
+        self.lock()
+            .slots
+            .values()
+            .all(|slot| slot.is_expired(now_ns))
     }
 
     fn make_room(&self, counters: &mut Counters, coming: usize, now_ns: u64) {
@@ -116,10 +127,13 @@ impl QuotaScope {
             return Step::refused(0, NEVER_MS);
         };
         let key = stored_key(key);
-        let known = counters.slots.get_full_mut(key.as_ref()).map(|(index, _, slot)| {
-            *slot = limit.adopt(*slot, now_ns);
-            (index, *slot)
-        });
+        let known = counters
+            .slots
+            .get_full_mut(key.as_ref())
+            .map(|(index, _, slot)| {
+                *slot = limit.adopt(*slot, now_ns);
+                (index, *slot)
+            });
         let before = known.map_or_else(|| limit.untouched(now_ns), |(_, slot)| slot);
         let remaining_before = limit.remaining(before, now_ns);
         let after = match limit.take(before, *cost, now_ns) {
@@ -143,8 +157,16 @@ impl QuotaScope {
                 Undo::Pop
             }
         };
-        let verdict = QuotaVerdict { allowed: true, remaining: limit.remaining(after, now_ns), retry_after_ms: 0 };
-        Step { verdict, remaining_before, undo }
+        let verdict = QuotaVerdict {
+            allowed: true,
+            remaining: limit.remaining(after, now_ns),
+            retry_after_ms: 0,
+        };
+        Step {
+            verdict,
+            remaining_before,
+            undo,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Counters> {
@@ -171,12 +193,20 @@ impl Counters {
 
 impl Step {
     fn refused(remaining: u32, retry_after_ms: u64) -> Self {
-        Self { verdict: refusal(remaining, retry_after_ms), remaining_before: remaining, undo: Undo::Nothing }
+        Self {
+            verdict: refusal(remaining, retry_after_ms),
+            remaining_before: remaining,
+            undo: Undo::Nothing,
+        }
     }
 }
 
 fn refusal(remaining: u32, retry_after_ms: u64) -> QuotaVerdict {
-    QuotaVerdict { allowed: false, remaining, retry_after_ms }
+    QuotaVerdict {
+        allowed: false,
+        remaining,
+        retry_after_ms,
+    }
 }
 
 fn stored_key(key: &str) -> Cow<'_, str> {

@@ -32,9 +32,19 @@ impl Services for BindingServices {
         self.quotas.take(requests)
     }
 
-    fn jwt_verify(&self, _: &Scope, token: &str, issuers: &[String], audiences: &[String]) -> Result<String, String> {
+    fn jwt_verify(
+        &self,
+        _: &Scope,
+        token: &str,
+        issuers: &[String],
+        audiences: &[String],
+    ) -> Result<String, String> {
         let now_s = self.clock.now_ms() / 1_000;
-        match self.tenant.issuers().verify(token, Asked { issuers, audiences }, now_s) {
+        match self
+            .tenant
+            .issuers()
+            .verify(token, Asked { issuers, audiences }, now_s)
+        {
             Ok(claims) => Ok(claims.as_ref().to_owned()),
             Err(refusal) => Err(refusal.code().to_owned()),
         }
@@ -48,8 +58,16 @@ impl Services for BindingServices {
         self.state.get(key).map(|value| value.to_vec())
     }
 
-    fn state_set(&self, _: &Scope, key: String, value: Vec<u8>, ttl_ms: Option<u64>) -> Result<(), String> {
-        self.state.set(&key, value, ttl_ms).map_err(|error| error.to_string())
+    fn state_set(
+        &self,
+        _: &Scope,
+        key: String,
+        value: Vec<u8>,
+        ttl_ms: Option<u64>,
+    ) -> Result<(), String> {
+        self.state
+            .set(&key, value, ttl_ms)
+            .map_err(|error| error.to_string())
     }
 
     fn state_delete(&self, _: &Scope, key: &str) {

@@ -68,19 +68,34 @@ pub(super) struct JwksPool {
 }
 
 impl JwksPool {
-    pub(super) fn new(spawner: Spawner, timing: JwksTiming, registry: &Registry) -> Result<Self, prometheus::Error> {
+    pub(super) fn new(
+        spawner: Spawner,
+        timing: JwksTiming,
+        registry: &Registry,
+    ) -> Result<Self, prometheus::Error> {
         let fetches = IntCounterVec::new(
-            Opts::new("portcullis_jwks_fetches_total", "Fetches of issuers' key sets, by outcome: ok, failed"),
+            Opts::new(
+                "portcullis_jwks_fetches_total",
+                "Fetches of issuers' key sets, by outcome: ok, failed",
+            ),
             &["outcome"],
         )?;
         registry.register(Box::new(fetches.clone()))?;
-        Ok(Self { spawner, timing, client: Arc::new(JwksClient::new()), fetches, sources: Mutex::default() })
+        Ok(Self {
+            spawner,
+            timing,
+            client: Arc::new(JwksClient::new()),
+            fetches,
+            sources: Mutex::default(),
+        })
     }
 
     /// The source for a URL; begins to fetch when it is new. None for a URL that can not be fetched.
     pub(super) fn source(&self, url: &str) -> Option<Arc<JwksSource>> {
         let uri: Uri = url.parse().ok()?;
-        if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none_or(str::is_empty) {
+        if !matches!(uri.scheme_str(), Some("http" | "https"))
+            || uri.host().is_none_or(str::is_empty)
+        {
             return None;
         }
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
@@ -97,7 +112,9 @@ impl JwksPool {
         let stop = self.spawner.shutdown.child_token();
         let fetcher = Fetcher::new(uri, self.timing, Arc::clone(&self.client), &self.fetches);
         let source = JwksSource::new(fetcher.shelf(), stop.clone().drop_guard());
-        self.spawner.tracker.spawn_on(fetcher.run(stop), &self.spawner.runtime);
+        self.spawner
+            .tracker
+            .spawn_on(fetcher.run(stop), &self.spawner.runtime);
         source
     }
 }

@@ -25,8 +25,8 @@ use crate::model::IssuerSpec;
 use cache::{TokenCache, Verified};
 use token::Token;
 
-pub use claims::LEEWAY_S;
 pub(super) use claims::Asked;
+pub use claims::LEEWAY_S;
 pub use key_set::KeySetError;
 pub(super) use key_set::{KeySet, Match};
 pub(super) use refusal::JwtRefusal;
@@ -53,21 +53,37 @@ enum Keys {
 }
 
 impl Issuers {
-    pub(super) fn new(specs: &BTreeMap<String, IssuerSpec>, jwks: &JwksPool) -> Result<Self, TenantServicesError> {
+    pub(super) fn new(
+        specs: &BTreeMap<String, IssuerSpec>,
+        jwks: &JwksPool,
+    ) -> Result<Self, TenantServicesError> {
         let mut by_iss = HashMap::with_capacity(specs.len());
         let mut names: HashMap<&str, &str> = HashMap::with_capacity(specs.len());
         for (name, spec) in specs {
-            let fail = |field, problem| TenantServicesError { issuer: name.clone(), field, problem };
+            let fail = |field, problem| TenantServicesError {
+                issuer: name.clone(),
+                field,
+                problem,
+            };
             if spec.issuer.is_empty() {
                 return Err(fail("issuer", IssuerProblem::EmptyIssuer));
             }
             if let Some(other) = names.insert(&spec.issuer, name) {
-                return Err(fail("issuer", IssuerProblem::SameIssuer { other: other.to_owned() }));
+                return Err(fail(
+                    "issuer",
+                    IssuerProblem::SameIssuer {
+                        other: other.to_owned(),
+                    },
+                ));
             }
             let keys = Keys::new(spec, jwks).map_err(|(field, problem)| fail(field, problem))?;
             by_iss.insert(spec.issuer.as_str().into(), keys);
         }
-        Ok(Self { specs: specs.clone(), by_iss, verified: TokenCache::new() })
+        Ok(Self {
+            specs: specs.clone(),
+            by_iss,
+            verified: TokenCache::new(),
+        })
     }
 
     /// True when these are the issuers that `specs` describes.
@@ -76,16 +92,28 @@ impl Issuers {
     }
 
     /// The token's claims, byte for byte as its issuer wrote them, or why it does not hold.
-    pub(super) fn verify(&self, text: &str, asked: Asked<'_>, now_s: u64) -> Result<Arc<str>, JwtRefusal> {
+    pub(super) fn verify(
+        &self,
+        text: &str,
+        asked: Asked<'_>,
+        now_s: u64,
+    ) -> Result<Arc<str>, JwtRefusal> {
         if let Some(hit) = self.verified.get(text) {
             // Keys that were renewed since may no longer hold the one that signed it.
-            if self.by_iss.get(hit.claims.iss()).is_some_and(|keys| keys.are(&hit.keys)) {
+            if self
+                .by_iss
+                .get(hit.claims.iss())
+                .is_some_and(|keys| keys.are(&hit.keys))
+            {
                 hit.claims.check(asked, now_s)?;
                 return Ok(Arc::clone(&hit.payload));
             }
         }
         let token = Token::parse(text)?;
-        let keys = self.by_iss.get(token.claims.iss()).ok_or(JwtRefusal::UnknownIssuer)?;
+        let keys = self
+            .by_iss
+            .get(token.claims.iss())
+            .ok_or(JwtRefusal::UnknownIssuer)?;
         token.claims.check(asked, now_s)?;
         let set = keys.current().ok_or(JwtRefusal::KeysUnavailable)?;
         match set.verify(&token.header, token.signed, token.signature) {
@@ -94,7 +122,11 @@ impl Issuers {
             Match::UnknownKey => return Err(keys.missed()),
         }
         let payload: Arc<str> = token.payload.into();
-        let verified = Verified { payload: Arc::clone(&payload), claims: token.claims, keys: set };
+        let verified = Verified {
+            payload: Arc::clone(&payload),
+            claims: token.claims,
+            keys: set,
+        };
         self.verified.insert(text, verified);
         Ok(payload)
     }
@@ -118,7 +150,9 @@ impl Keys {
     fn new(spec: &IssuerSpec, jwks: &JwksPool) -> Result<Self, (&'static str, IssuerProblem)> {
         match (&spec.jwks_url, &spec.jwks, &spec.secret) {
             (Some(url), None, None) => {
-                let source = jwks.source(url).ok_or(("jwks_url", IssuerProblem::NotFetchable))?;
+                let source = jwks
+                    .source(url)
+                    .ok_or(("jwks_url", IssuerProblem::NotFetchable))?;
                 Ok(Self::Fetched(source))
             }
             (None, Some(jwks), None) => {
@@ -128,7 +162,12 @@ impl Keys {
             (None, None, Some(secret)) => {
                 let secret = secret.expose().as_bytes();
                 if secret.len() < SECRET_BYTES_MIN {
-                    return Err(("secret", IssuerProblem::SecretTooShort { bytes_min: SECRET_BYTES_MIN }));
+                    return Err((
+                        "secret",
+                        IssuerProblem::SecretTooShort {
+                            bytes_min: SECRET_BYTES_MIN,
+                        },
+                    ));
                 }
                 Ok(Self::Given(Arc::new(KeySet::from_secret(secret))))
             }

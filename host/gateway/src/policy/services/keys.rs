@@ -26,7 +26,12 @@ struct Key {
 
 impl KeyTable {
     pub(super) fn new(records: &[KeyRecord]) -> Self {
-        Self { by_sha256: records.iter().map(|record| (record.sha256, Key::new(record))).collect() }
+        Self {
+            by_sha256: records
+                .iter()
+                .map(|record| (record.sha256, Key::new(record)))
+                .collect(),
+        }
     }
 
     /// None for a key that is unknown, revoked or expired.
@@ -53,6 +58,9 @@ impl Key {
             scopes: spec.scopes.clone(),
             claims: json!({ "key": record.id, "name": spec.name }).to_string(),
         };
-        Self { identity, expires_at_ms: spec.expires_at_ms }
+        Self {
+            identity,
+            expires_at_ms: spec.expires_at_ms,
+        }
     }
 }

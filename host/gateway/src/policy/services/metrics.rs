@@ -65,19 +65,32 @@ impl GuestMetrics {
             &["tenant", "plugin", "reason"],
         )?;
         let plugins = Arc::new(Mutex::default());
-        registry.register(Box::new(GuestCollector::new(Arc::clone(&plugins), dropped.clone())))?;
+        registry.register(Box::new(GuestCollector::new(
+            Arc::clone(&plugins),
+            dropped.clone(),
+        )))?;
         Ok(Self { plugins, dropped })
     }
 
     /// The plugin's metrics: the same for as long as the tenant is known.
     pub(super) fn plugin(&self, tenant: &str, plugin: &str) -> Arc<PluginMetrics> {
         let mut plugins = self.lock();
-        let metrics = plugins.entry((tenant.to_owned(), plugin.to_owned())).or_insert_with(|| {
-            let [name, labels, value, bound] =
-                REASONS.map(|reason| self.dropped.with_label_values(&[tenant, plugin, reason]));
-            let dropped = DroppedMeter { name, labels, value, bound };
-            Arc::new(PluginMetrics { families: Mutex::default(), dropped })
-        });
+        let metrics = plugins
+            .entry((tenant.to_owned(), plugin.to_owned()))
+            .or_insert_with(|| {
+                let [name, labels, value, bound] =
+                    REASONS.map(|reason| self.dropped.with_label_values(&[tenant, plugin, reason]));
+                let dropped = DroppedMeter {
+                    name,
+                    labels,
+                    value,
+                    bound,
+                };
+                Arc::new(PluginMetrics {
+                    families: Mutex::default(),
+                    dropped,
+                })
+            });
         Arc::clone(metrics)
     }
 
@@ -110,7 +123,9 @@ impl PluginMetrics {
     /// Adds a value to a histogram.
     pub(super) fn observe(&self, name: &str, value: f64, labels: &[(String, String)]) {
         let counted = if value.is_finite() {
-            self.sample(name, Kind::Histogram, labels, |sample| sample.observe(value))
+            self.sample(name, Kind::Histogram, labels, |sample| {
+                sample.observe(value)
+            })
         } else {
             Err(Dropped::Value)
         };
@@ -130,7 +145,9 @@ impl PluginMetrics {
         if families.len() >= METRICS_MAX && !families.contains_key(&name) {
             return Err(Dropped::Bound);
         }
-        let family = families.entry(name).or_insert_with(|| Family::new(kind, &labels));
+        let family = families
+            .entry(name)
+            .or_insert_with(|| Family::new(kind, &labels));
         if !family.has_names_of(&labels) {
             return Err(Dropped::Labels);
         }

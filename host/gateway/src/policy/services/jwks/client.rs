@@ -48,7 +48,10 @@ pub(super) struct JwksClient {
 
 impl JwksClient {
     pub(super) fn new() -> Self {
-        Self { http: client(HttpConnector::new()), https: OnceLock::new() }
+        Self {
+            http: client(HttpConnector::new()),
+            https: OnceLock::new(),
+        }
     }
 
     pub(super) async fn get(&self, uri: &Uri) -> Result<Bytes, FetchError> {
@@ -63,7 +66,10 @@ impl JwksClient {
         if response.status() != StatusCode::OK {
             return Err(FetchError::Status(response.status()));
         }
-        let body = Limited::new(response.into_body(), BODY_BYTES_MAX).collect().await.map_err(FetchError::Body)?;
+        let body = Limited::new(response.into_body(), BODY_BYTES_MAX)
+            .collect()
+            .await
+            .map_err(FetchError::Body)?;
         Ok(body.to_bytes())
     }
 
@@ -82,5 +88,7 @@ impl JwksClient {
 }
 
 fn client<C: Connect + Clone>(connector: C) -> Client<C, Empty<Bytes>> {
-    Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector)
+    Client::builder(TokioExecutor::new())
+        .pool_max_idle_per_host(0)
+        .build(connector)
 }

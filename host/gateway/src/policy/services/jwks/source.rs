@@ -48,7 +48,11 @@ impl JwksSource {
 
     /// True when `set` is what is there now.
     pub(in crate::policy::services) fn holds(&self, set: &Arc<KeySet>) -> bool {
-        self.shelf.set.load().as_ref().is_some_and(|current| Arc::ptr_eq(current, set))
+        self.shelf
+            .set
+            .load()
+            .as_ref()
+            .is_some_and(|current| Arc::ptr_eq(current, set))
     }
 
     /// Asks for the keys ahead of time, unless they were asked for a moment ago. True when they are on their way.
@@ -59,7 +63,12 @@ impl JwksSource {
     /// Ends when the first fetch has, however it went.
     pub(in crate::policy::services) async fn first_fetch(&self) {
         // The sender is in the same place as the receiver: it can not go away before.
-        let _ = self.shelf.first_done.subscribe().wait_for(|done| *done).await;
+        let _ = self
+            .shelf
+            .first_done
+            .subscribe()
+            .wait_for(|done| *done)
+            .await;
     }
 }
 
@@ -68,7 +77,10 @@ impl Shelf {
         if self.pending.load(Ordering::Acquire) {
             return true;
         }
-        let since = self.clock.now_ns().saturating_sub(self.started_ns.load(Ordering::Acquire));
+        let since = self
+            .clock
+            .now_ns()
+            .saturating_sub(self.started_ns.load(Ordering::Acquire));
         if Duration::from_nanos(since) < self.early_min {
             return false;
         }
@@ -93,7 +105,12 @@ pub(super) struct Fetcher {
 }
 
 impl Fetcher {
-    pub(super) fn new(uri: Uri, timing: JwksTiming, client: Arc<JwksClient>, fetches: &IntCounterVec) -> Self {
+    pub(super) fn new(
+        uri: Uri,
+        timing: JwksTiming,
+        client: Arc<JwksClient>,
+        fetches: &IntCounterVec,
+    ) -> Self {
         let shelf = Shelf {
             set: ArcSwapOption::empty(),
             pending: AtomicBool::new(true),
@@ -139,7 +156,9 @@ impl Fetcher {
     /// One fetch. Returns how long to wait for the next.
     async fn renew(&mut self) -> Duration {
         self.shelf.pending.store(true, Ordering::Release);
-        self.shelf.started_ns.store(self.shelf.clock.now_ns(), Ordering::Release);
+        self.shelf
+            .started_ns
+            .store(self.shelf.clock.now_ns(), Ordering::Release);
         let wait = match self.fetch().await {
             Ok(()) => {
                 self.ok.inc();
@@ -149,7 +168,10 @@ impl Fetcher {
             Err(error) => {
                 self.failed.inc();
                 self.note_failure(&error);
-                let doubled = self.timing.retry_min.saturating_mul(1 << self.failures_in_row.min(16));
+                let doubled = self
+                    .timing
+                    .retry_min
+                    .saturating_mul(1 << self.failures_in_row.min(16));
                 self.failures_in_row = self.failures_in_row.saturating_add(1);
                 doubled.min(self.timing.retry_max)
             }
@@ -162,12 +184,17 @@ impl Fetcher {
     async fn fetch(&mut self) -> Result<(), FetchError> {
         let body = timeout(self.timing.timeout, self.client.get(&self.uri)).await??;
         let sha256: [u8; 32] = Sha256::digest(&body).into();
-        let same = self.last.is_some_and(|(_, last)| last == sha256) && self.shelf.set.load().is_some();
+        let same =
+            self.last.is_some_and(|(_, last)| last == sha256) && self.shelf.set.load().is_some();
         if !same {
             // Tokens that were verified with the keys before are verified again.
             let set = KeySet::from_slice(&body)?;
             self.shelf.set.store(Some(Arc::new(set)));
-            debug!(host = self.uri.host(), path = self.uri.path(), "an issuer's keys are new");
+            debug!(
+                host = self.uri.host(),
+                path = self.uri.path(),
+                "an issuer's keys are new"
+            );
         }
         self.last = Some((Instant::now(), sha256));
         Ok(())
@@ -176,8 +203,16 @@ impl Fetcher {
     fn note_failure(&self, error: &FetchError) {
         let error: &dyn std::error::Error = error;
         // Neither user nor query: they may be secrets.
-        warn!(host = self.uri.host(), path = self.uri.path(), error, "an issuer's keys can not be fetched");
-        if self.last.is_some_and(|(at, _)| at.elapsed() > self.timing.stale_max) {
+        warn!(
+            host = self.uri.host(),
+            path = self.uri.path(),
+            error,
+            "an issuer's keys can not be fetched"
+        );
+        if self
+            .last
+            .is_some_and(|(at, _)| at.elapsed() > self.timing.stale_max)
+        {
             self.shelf.set.store(None);
         }
     }

@@ -36,14 +36,19 @@ struct Weigh;
 
 impl Weighter<Box<str>, Arc<Verified>> for Weigh {
     fn weight(&self, token: &Box<str>, verified: &Arc<Verified>) -> u64 {
-        let bytes = token.len().saturating_add(verified.payload.len()).saturating_add(ENTRY_BYTES);
+        let bytes = token
+            .len()
+            .saturating_add(verified.payload.len())
+            .saturating_add(ENTRY_BYTES);
         u64::try_from(bytes).unwrap_or(u64::MAX)
     }
 }
 
 impl TokenCache {
     pub(super) fn new() -> Self {
-        Self { tokens: Cache::with_weighter(TOKENS_EXPECTED, CACHE_BYTES_MAX, Weigh) }
+        Self {
+            tokens: Cache::with_weighter(TOKENS_EXPECTED, CACHE_BYTES_MAX, Weigh),
+        }
     }
 
     pub(super) fn get(&self, token: &str) -> Option<Arc<Verified>> {

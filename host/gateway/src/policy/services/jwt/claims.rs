@@ -42,10 +42,18 @@ impl Claims {
         if now_s >= self.exp.0.saturating_add(LEEWAY_S) {
             return Err(JwtRefusal::Expired);
         }
-        if self.nbf.is_some_and(|nbf| now_s.saturating_add(LEEWAY_S) < nbf.0) {
+        if self
+            .nbf
+            .is_some_and(|nbf| now_s.saturating_add(LEEWAY_S) < nbf.0)
+        {
             return Err(JwtRefusal::NotYetValid);
         }
-        if !asked.audiences.is_empty() && !asked.audiences.iter().any(|audience| self.aud.has(audience)) {
+        if !asked.audiences.is_empty()
+            && !asked
+                .audiences
+                .iter()
+                .any(|audience| self.aud.has(audience))
+        {
             return Err(JwtRefusal::WrongAudience);
         }
         Ok(())
@@ -120,7 +128,10 @@ impl<'de> Deserialize<'de> for Audience {
                     }
                 }
                 match seq.next_element::<IgnoredAny>()? {
-                    Some(_) => Err(A::Error::invalid_length(AUDIENCES_MAX + 1, &"fewer audiences")),
+                    Some(_) => Err(A::Error::invalid_length(
+                        AUDIENCES_MAX + 1,
+                        &"fewer audiences",
+                    )),
                     None => Ok(Audience(all)),
                 }
             }

@@ -82,12 +82,20 @@ impl KeySet {
     /// One shared secret, for HS256 and nothing else.
     pub(in crate::policy::services) fn from_secret(secret: &[u8]) -> Self {
         let key = DecodingKey::from_secret(secret);
-        Self { keys: vec![VerifyKey { kid: None, algorithms: vec![Algorithm::HS256], key }] }
+        Self {
+            keys: vec![VerifyKey {
+                kid: None,
+                algorithms: vec![Algorithm::HS256],
+                key,
+            }],
+        }
     }
 
     fn from_raw(raw: RawSet) -> Result<Self, KeySetError> {
         if raw.keys.len() > KEYS_MAX {
-            return Err(KeySetError::TooManyKeys { keys: raw.keys.len() });
+            return Err(KeySetError::TooManyKeys {
+                keys: raw.keys.len(),
+            });
         }
         let mut keys = Vec::with_capacity(raw.keys.len());
         let mut reasons = Vec::new();
@@ -98,7 +106,11 @@ impl KeySet {
             }
         }
         if keys.is_empty() {
-            let reasons = if reasons.is_empty() { "the set is empty".to_owned() } else { reasons.join(", ") };
+            let reasons = if reasons.is_empty() {
+                "the set is empty".to_owned()
+            } else {
+                reasons.join(", ")
+            };
             return Err(KeySetError::NoUsableKey { reasons });
         }
         Ok(Self { keys })
@@ -106,9 +118,16 @@ impl KeySet {
 
     /// Checks a signature with the key that the header names, or without a name with every key that its algorithm
     /// fits. A key without a name may be any.
-    pub(in crate::policy::services) fn verify(&self, header: &Header, signed: &str, signature: &str) -> Match {
+    pub(in crate::policy::services) fn verify(
+        &self,
+        header: &Header,
+        signed: &str,
+        signature: &str,
+    ) -> Match {
         // Unknown algorithms, `none` among them, are no algorithms of any key.
-        let Ok(algorithm) = header.alg.parse::<Algorithm>() else { return Match::Bad };
+        let Ok(algorithm) = header.alg.parse::<Algorithm>() else {
+            return Match::Bad;
+        };
         let named = |key: &&VerifyKey| match (&header.kid, &key.kid) {
             (Some(wanted), Some(kid)) => **wanted == **kid,
             (Some(_), None) | (None, _) => true,
@@ -127,7 +146,8 @@ impl KeySet {
 
 impl VerifyKey {
     fn verifies(&self, algorithm: Algorithm, signed: &str, signature: &str) -> bool {
-        jsonwebtoken::crypto::verify(signature, signed.as_bytes(), &self.key, algorithm).unwrap_or(false)
+        jsonwebtoken::crypto::verify(signature, signed.as_bytes(), &self.key, algorithm)
+            .unwrap_or(false)
     }
 
     /// Refuses a key that the signature's implementation can not use, before a token depends on it.
@@ -135,6 +155,10 @@ impl VerifyKey {
         let usable = self.algorithms.iter().all(|algorithm| {
             jsonwebtoken::crypto::verify("AA", b"", &self.key, *algorithm).is_ok()
         });
-        if usable { Ok(self) } else { Err(Unusable::NotAPoint) }
+        if usable {
+            Ok(self)
+        } else {
+            Err(Unusable::NotAPoint)
+        }
     }
 }

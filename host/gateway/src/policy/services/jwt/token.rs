@@ -47,12 +47,21 @@ impl<'a> Token<'a> {
         }
         let payload = decode(payload)?;
         let claims = parse_object(&payload)?;
-        Ok(Self { header, signed, signature, payload, claims })
+        Ok(Self {
+            header,
+            signed,
+            signature,
+            payload,
+            claims,
+        })
     }
 }
 
 fn decode(part: &str) -> Result<String, JwtRefusal> {
-    let bytes = URL_SAFE_NO_PAD.decode(part).ok().ok_or(JwtRefusal::Malformed)?;
+    let bytes = URL_SAFE_NO_PAD
+        .decode(part)
+        .ok()
+        .ok_or(JwtRefusal::Malformed)?;
     String::from_utf8(bytes).ok().ok_or(JwtRefusal::Malformed)
 }
 

@@ -31,12 +31,17 @@ impl Collector for GuestCollector {
         // The handles alone are taken under the lock of all plugins.
         let plugins: Vec<_> = {
             let plugins = self.plugins.lock().unwrap_or_else(PoisonError::into_inner);
-            plugins.iter().map(|(scope, metrics)| (scope.clone(), Arc::clone(metrics))).collect()
+            plugins
+                .iter()
+                .map(|(scope, metrics)| (scope.clone(), Arc::clone(metrics)))
+                .collect()
         };
         let mut by_name: BTreeMap<String, (Kind, Vec<Metric>)> = BTreeMap::new();
         for ((tenant, plugin), metrics) in plugins {
             for (name, family) in metrics.lock().iter() {
-                let (_, samples) = by_name.entry(name.clone()).or_insert_with(|| (family.kind(), Vec::new()));
+                let (_, samples) = by_name
+                    .entry(name.clone())
+                    .or_insert_with(|| (family.kind(), Vec::new()));
                 samples.extend(family.each().map(|(labels, sample)| {
                     let host = [("tenant", tenant.as_str()), ("plugin", plugin.as_str())];
                     metric(host.into_iter().chain(labels), sample)
@@ -44,7 +49,11 @@ impl Collector for GuestCollector {
             }
         }
         let mut families = self.dropped.collect();
-        families.extend(by_name.into_iter().map(|(name, (kind, samples))| family(name, kind, samples)));
+        families.extend(
+            by_name
+                .into_iter()
+                .map(|(name, (kind, samples))| family(name, kind, samples)),
+        );
         families
     }
 }
@@ -75,7 +84,11 @@ fn metric<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>, sample: &Sample)
             counter.set_value(*count as f64);
             metric.set_counter(counter);
         }
-        Sample::Histogram { buckets, count, sum } => metric.set_histogram(histogram(buckets, *count, *sum)),
+        Sample::Histogram {
+            buckets,
+            count,
+            sum,
+        } => metric.set_histogram(histogram(buckets, *count, *sum)),
     }
     metric
 }

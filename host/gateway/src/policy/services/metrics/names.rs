@@ -40,9 +40,15 @@ impl<'a> Labels<'a> {
         if labels.len() > LABELS_MAX {
             return None;
         }
-        let mut pairs: Vec<_> = labels.iter().map(|(name, value)| (label(name), cut(value))).collect();
+        let mut pairs: Vec<_> = labels
+            .iter()
+            .map(|(name, value)| (label(name), cut(value)))
+            .collect();
         pairs.sort_unstable();
-        let twice = pairs.iter().zip(pairs.iter().skip(1)).any(|((name, _), (next, _))| name == next);
+        let twice = pairs
+            .iter()
+            .zip(pairs.iter().skip(1))
+            .any(|((name, _), (next, _))| name == next);
         (!twice).then_some(Self { pairs })
     }
 
@@ -61,7 +67,11 @@ fn label(name: &str) -> String {
     let reserved = matches!(name.as_str(), "" | "tenant" | "plugin" | "le" | "quantile")
         || name.starts_with("__")
         || name.starts_with(|c: char| c.is_ascii_digit());
-    if reserved { format!("guest_{name}") } else { name }
+    if reserved {
+        format!("guest_{name}")
+    } else {
+        name
+    }
 }
 
 fn plain(c: char) -> char {
@@ -69,7 +79,9 @@ fn plain(c: char) -> char {
 }
 
 fn cut(value: &str) -> &str {
-    value.get(..value.floor_char_boundary(VALUE_BYTES_MAX)).unwrap_or_default()
+    value
+        .get(..value.floor_char_boundary(VALUE_BYTES_MAX))
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -81,7 +93,11 @@ mod tests {
         let long = "x".repeat(NAME_BYTES_MAX + 1);
         let cases = [
             ("hits", Kind::Counter, Some("portcullis_guest_hits_total")),
-            ("hits_total", Kind::Counter, Some("portcullis_guest_hits_total")),
+            (
+                "hits_total",
+                Kind::Counter,
+                Some("portcullis_guest_hits_total"),
+            ),
             ("hits_total", Kind::Histogram, Some("portcullis_guest_hits")),
             ("a.b-c/é", Kind::Histogram, Some("portcullis_guest_a_b_c__")),
             ("", Kind::Counter, None),
@@ -113,6 +129,9 @@ mod tests {
     fn values_are_cut_between_characters() {
         assert_eq!(cut("short"), "short");
         assert_eq!(cut(&"é".repeat(100)).len(), VALUE_BYTES_MAX);
-        assert_eq!(cut(&format!("x{}", "é".repeat(100))).len(), VALUE_BYTES_MAX - 1);
+        assert_eq!(
+            cut(&format!("x{}", "é".repeat(100))).len(),
+            VALUE_BYTES_MAX - 1
+        );
     }
 }

@@ -68,8 +68,14 @@ struct RawKey {
 /// Reads one key.
 pub(super) fn read(json: &Value) -> Result<VerifyKey, Unusable> {
     let raw = RawKey::deserialize(json)?;
-    let other_use = raw.used_for.as_deref().is_some_and(|used_for| used_for != "sig");
-    let other_ops = raw.key_ops.as_ref().is_some_and(|ops| !ops.iter().any(|op| op == "verify"));
+    let other_use = raw
+        .used_for
+        .as_deref()
+        .is_some_and(|used_for| used_for != "sig");
+    let other_ops = raw
+        .key_ops
+        .as_ref()
+        .is_some_and(|ops| !ops.iter().any(|op| op == "verify"));
     if other_use || other_ops {
         return Err(Unusable::Use);
     }
@@ -80,17 +86,28 @@ pub(super) fn read(json: &Value) -> Result<VerifyKey, Unusable> {
         other => return Err(Unusable::Type(other.to_owned())),
     };
     let algorithms = narrow(algorithms, raw.alg)?;
-    VerifyKey { kid: raw.kid.map(Into::into), algorithms, key }.checked()
+    VerifyKey {
+        kid: raw.kid.map(Into::into),
+        algorithms,
+        key,
+    }
+    .checked()
 }
 
 /// A key that names its algorithm is used with no other.
 fn narrow(mut algorithms: Vec<Algorithm>, alg: Option<String>) -> Result<Vec<Algorithm>, Unusable> {
-    let Some(alg) = alg else { return Ok(algorithms) };
+    let Some(alg) = alg else {
+        return Ok(algorithms);
+    };
     match alg.parse() {
         Ok(named) => algorithms.retain(|algorithm| *algorithm == named),
         Err(_) => algorithms.clear(),
     }
-    if algorithms.is_empty() { Err(Unusable::Algorithm(alg)) } else { Ok(algorithms) }
+    if algorithms.is_empty() {
+        Err(Unusable::Algorithm(alg))
+    } else {
+        Ok(algorithms)
+    }
 }
 
 fn rsa(raw: &RawKey) -> Result<DecodingKey, Unusable> {
@@ -127,11 +144,22 @@ fn member(
     bytes: std::ops::RangeInclusive<usize>,
 ) -> Result<Vec<u8>, Unusable> {
     let text = text.unwrap_or_default().trim_end_matches('=');
-    let decoded = URL_SAFE_NO_PAD.decode(text).ok().ok_or(Unusable::Member(name))?;
+    let decoded = URL_SAFE_NO_PAD
+        .decode(text)
+        .ok()
+        .ok_or(Unusable::Member(name))?;
     // Some issuers write a number with a leading zero byte, where RFC 7518 wants none.
     let number = match name {
-        "n" => decoded.iter().skip_while(|byte| **byte == 0).copied().collect(),
+        "n" => decoded
+            .iter()
+            .skip_while(|byte| **byte == 0)
+            .copied()
+            .collect(),
         _ => decoded,
     };
-    if bytes.contains(&number.len()) { Ok(number) } else { Err(Unusable::Member(name)) }
+    if bytes.contains(&number.len()) {
+        Ok(number)
+    } else {
+        Err(Unusable::Member(name))
+    }
 }
