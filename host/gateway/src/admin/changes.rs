@@ -48,9 +48,13 @@ impl AdminState {
         self.detached(async move {
             let _one_at_a_time = state.0.changes.lock(&tenant).await;
             let mut next = state.tenant_state(&tenant).await?;
-            let edit = edit.apply(&mut next)?;
-            let prepared = state.registry().prepare(&next).await?;
-            let outcome = edit.write(state.store(), &tenant).await?;
+            let applied = edit.apply(&mut next)?;
+            let prepared = state
+                .registry()
+                .prepare(&next)
+                .await
+                .map_err(|error| applied.blame(error))?;
+            let outcome = applied.write(state.store(), &tenant).await?;
             state.registry().install(prepared);
             Ok(outcome)
         })

@@ -5,6 +5,7 @@
 
 use crate::model::{KeyRecord, Resource, ResourceKind, TenantState, keep_redacted};
 use crate::store::{NewChain, Put, Store, StoreError};
+use crate::tenancy::PrepareError;
 
 use super::changes::Outcome;
 use super::{Problem, validate};
@@ -93,6 +94,20 @@ impl Edit {
 }
 
 impl Applied {
+    /// The problem for the caller whose edit cannot be served. Pointers of preparation lead into the chain, which is
+    /// what was sent only when the edit is one.
+    pub(super) fn blame(&self, error: PrepareError) -> Problem {
+        match &self.edit {
+            Edit::Chain { .. } => error.into(),
+            Edit::Put { .. } | Edit::Delete { .. } | Edit::AddKey(_) | Edit::DeleteKey(_) => {
+                Problem::invalid(
+                    "",
+                    format!("with this change the tenant could not be served: {error}"),
+                )
+            }
+        }
+    }
+
     /// Writes what was applied.
     pub(super) async fn write(
         self,

@@ -15,6 +15,9 @@ use super::extract::{Component, json};
 use super::page::{Page, PageOf, PageQuery};
 use super::{AdminState, Problem};
 
+/// Most plugins of one gateway.
+const PLUGINS_MAX: u64 = 10_000;
+
 /// Lists plugins, ordered by name and version.
 #[utoipa::path(get, path = "/api/v1/plugins", tag = "plugins", params(PageQuery), responses((status = 200, body = Page<PluginInfo>)))]
 pub(super) async fn list(
@@ -54,6 +57,12 @@ pub(super) async fn publish(
     State(state): State<AdminState>,
     Component(bytes): Component,
 ) -> Result<Response, Problem> {
+    if state.store().counts().await?.plugins >= PLUGINS_MAX {
+        return Err(Problem::conflict(
+            "limit-reached",
+            format!("a gateway has at most {PLUGINS_MAX} plugins: delete some that nothing uses"),
+        ));
+    }
     let work = state.clone();
     let (put, info) = state
         .detached(async move {

@@ -13,6 +13,8 @@ use super::page::{Named, Page, PageOf, PageQuery};
 use super::{AdminState, Problem, validate};
 
 const DESCRIPTION_LEN_MAX: usize = 4 << 10;
+/// Most tenants of one gateway.
+const TENANTS_MAX: u64 = 10_000;
 
 /// Lists tenants, ordered by name.
 #[utoipa::path(get, path = "/api/v1/tenants", tag = "tenants", params(PageQuery), responses((status = 200, body = Page<Named<TenantSpec>>)))]
@@ -67,6 +69,12 @@ pub(super) async fn put(
         .exclusively(&tenant, async move {
             let next = match work.store().tenant_state(&name).await? {
                 Some(state) => state,
+                None if work.store().counts().await?.tenants >= TENANTS_MAX => {
+                    return Err(Problem::conflict(
+                        "limit-reached",
+                        format!("a gateway has at most {TENANTS_MAX} tenants"),
+                    ));
+                }
                 None => TenantState {
                     name: name.clone(),
                     ..TenantState::default()

@@ -139,6 +139,14 @@ impl Client {
         Ok(Self { base, token })
     }
 
+    /// A gateway whose address and token are known.
+    pub(super) fn at(base: &str, token: Secret) -> Self {
+        Self {
+            base: base.to_owned(),
+            token,
+        }
+    }
+
     /// Sends one request to a path below the admin API's root; refusals are errors.
     pub(super) async fn send(
         &self,

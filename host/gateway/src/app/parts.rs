@@ -1,0 +1,147 @@
+//! The parts of a gateway, opened and closed in order.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use portcullis_sandbox::{Sandbox, SandboxSettings};
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::warn;
+
+use crate::admin::{AdminParts, AdminState};
+use crate::config::Settings;
+use crate::listener::Guard;
+use crate::model::Secret;
+use crate::pipeline::{Pipeline, WalkLimits};
+use crate::policy::services::{JwksTiming, ServicesParts, SharedServices};
+use crate::session::{SessionLimits, Sessions};
+use crate::state::{Clock, StateBounds, StateRoom};
+use crate::store::SqliteStore;
+use crate::telemetry::Metrics;
+use crate::tenancy::{Registry, Shelf, Workshop};
+use crate::upstream::{UpstreamLimits, Upstreams};
+
+use super::AppError;
+
+/// Everything that outlives a request.
+pub(super) struct Parts {
+    pub(super) store: Arc<SqliteStore>,
+    pub(super) registry: Arc<Registry>,
+    pub(super) sessions: Arc<Sessions>,
+    pub(super) ready: Arc<AtomicBool>,
+    metrics: Arc<Metrics>,
+    upstreams: Arc<Upstreams>,
+    tasks: TaskTracker,
+}
+
+impl Parts {
+    pub(super) async fn open(
+        settings: &Settings,
+        stop: &CancellationToken,
+        tasks: &TaskTracker,
+    ) -> Result<Self, AppError> {
+        let store = Arc::new(SqliteStore::open(&settings.data_dir).await?);
+        let metrics = Metrics::new()?;
+        let sandbox = Sandbox::new(SandboxSettings {
+            cache_dir: Some(settings.data_dir.join("compiled")),
+            instances_max: u32::try_from(settings.sandbox.instances_max).unwrap_or(u32::MAX),
+            ..SandboxSettings::default()
+        })?;
+        let upstreams =
+            Upstreams::new(metrics.registry(), UpstreamLimits::default(), tasks.clone())?;
+        let services = SharedServices::new(ServicesParts {
+            state: Arc::new(StateRoom::new(
+                StateBounds::default(),
+                Clock::system(),
+                metrics.registry(),
+            )?),
+            registry: metrics.registry().clone(),
+            runtime: Handle::current(),
+            tracker: tasks.clone(),
+            shutdown: stop.clone(),
+            jwks_timing: JwksTiming::default(),
+        })?;
+        let workshop = Workshop {
+            shelf: Shelf::new(sandbox),
+            upstreams: Arc::clone(&upstreams),
+            services,
+            metrics: Arc::clone(&metrics),
+            deadline_ms: u32::try_from(settings.sandbox.deadline_ms).unwrap_or(u32::MAX),
+            memory_bytes_max: settings.sandbox.memory_bytes_max,
+        };
+        let limits = SessionLimits {
+            sessions_max: usize::try_from(settings.limits.sessions_max).unwrap_or(usize::MAX),
+            ttl: Duration::from_secs(settings.limits.session_ttl_s),
+        };
+        Ok(Self {
+            store,
+            registry: Arc::new(Registry::new(workshop, settings.default_server.clone())),
+            sessions: Arc::new(Sessions::new(limits, metrics.sessions.clone())),
+            ready: Arc::new(AtomicBool::new(false)),
+            metrics,
+            upstreams,
+            tasks: tasks.clone(),
+        })
+    }
+
+    pub(super) fn pipeline(
+        &self,
+        settings: &Settings,
+        listen: SocketAddr,
+        tasks: &TaskTracker,
+    ) -> Arc<Pipeline> {
+        let bytes = |setting: u64| usize::try_from(setting).unwrap_or(usize::MAX);
+        Arc::new(Pipeline {
+            registry: Arc::clone(&self.registry),
+            sessions: Arc::clone(&self.sessions),
+            metrics: Arc::clone(&self.metrics),
+            guard: Guard::new(listen, settings.allowed_origins.clone()),
+            tracker: tasks.clone(),
+            limits: WalkLimits {
+                body_bytes_max: bytes(settings.limits.body_bytes_max),
+                event_bytes_max: bytes(settings.limits.sse_event_bytes_max),
+            },
+            ready: Arc::clone(&self.ready),
+        })
+    }
+
+    pub(super) fn admin(
+        &self,
+        settings: Settings,
+        token: Secret,
+        tasks: &TaskTracker,
+    ) -> AdminState {
+        let (metrics, ready) = (Arc::clone(&self.metrics), Arc::clone(&self.ready));
+        AdminState::new(AdminParts {
+            store: Arc::<SqliteStore>::clone(&self.store),
+            registry: Arc::clone(&self.registry),
+            token,
+            settings: Arc::new(settings),
+            metrics: Arc::new(move || metrics.render()),
+            ready: Arc::new(move || ready.load(Ordering::Relaxed)),
+            tasks: tasks.clone(),
+        })
+    }
+
+    /// Ends upstream sessions, processes, tasks, then the store.
+    pub(super) async fn close(self, within: Duration) {
+        let closing = async {
+            for session in self.sessions.drain() {
+                session.conversation.close().await;
+            }
+            self.upstreams.shutdown().await;
+            self.tasks.close();
+            self.tasks.wait().await;
+        };
+        if tokio::time::timeout(within, closing).await.is_err() {
+            warn!(
+                tasks = self.tasks.len(),
+                "tasks were still running when the drain timeout ended"
+            );
+        }
+        self.store.close().await;
+    }
+}

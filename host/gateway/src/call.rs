@@ -1,0 +1,237 @@
+//! One message on its way through the gateway, and everything it has been pinned to so far.
+//!
+//! The listener makes a [`Call`]; each room fills in what it found: identity, session, tool. Policies read it through
+//! [`CallView`]. Only the chain can turn it into a `Permitted` one, and only that reaches an upstream.
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use http::HeaderMap;
+use portcullis_protocol::envelope::{self, EnvelopeError};
+use portcullis_protocol::params::Target;
+use portcullis_protocol::revision::{Era, Revision};
+use portcullis_protocol::splice;
+use portcullis_sandbox::{CallView, Identity};
+
+use crate::router::Tool;
+use crate::session::Session;
+use crate::telemetry::RequestId;
+use crate::tenancy::{Generation, Server};
+
+/// The kind of a client's message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Wants a reply.
+    Request,
+    /// Wants none.
+    Notification,
+    /// Answers a server's request.
+    Response,
+    /// A transport request without a message: `GET`, `DELETE`.
+    Transport,
+}
+
+/// A client's message, taken apart without copying: every part is a slice of the body.
+#[derive(Debug, Clone)]
+pub struct Message {
+    /// What it is.
+    pub kind: Kind,
+    /// JSON-RPC id, as written.
+    pub id: Option<ByteString>,
+    /// JSON-RPC method.
+    pub method: Option<ByteString>,
+    /// `params`, as written.
+    pub params: Option<ByteString>,
+    /// Tool, prompt or resource that it names.
+    pub target: Option<ByteString>,
+    /// `params.arguments`: as written, or as a transform left them.
+    pub arguments: Option<ByteString>,
+    /// Whether a transform has changed the arguments.
+    pub is_changed: bool,
+    /// The whole body, as written.
+    pub body: ByteString,
+}
+
+impl Message {
+    /// Of a `GET` or `DELETE`.
+    #[must_use]
+    pub fn transport() -> Self {
+        Self {
+            kind: Kind::Transport,
+            id: None,
+            method: None,
+            params: None,
+            target: None,
+            arguments: None,
+            is_changed: false,
+            body: ByteString::new(),
+        }
+    }
+
+    /// Owns what was parsed out of `body`.
+    #[must_use]
+    pub fn of(body: &ByteString, parsed: &envelope::Message<'_>) -> Self {
+        let kind = match parsed {
+            envelope::Message::Request(_) => Kind::Request,
+            envelope::Message::Notification(_) => Kind::Notification,
+            envelope::Message::Response(_) => Kind::Response,
+        };
+        let part = |text: &str| slice(body, text);
+        let params = parsed.params();
+        let target = parsed
+            .method()
+            .and_then(|method| match Target::of(method, params) {
+                Target::Tool(name)
+                | Target::Prompt(name)
+                | Target::Resource(name)
+                | Target::Task(name) => Some(part(&name)),
+                Target::None => None,
+            });
+        let arguments = params
+            .and_then(|params| splice::get_member(params.get(), "arguments"))
+            .map(part);
+        Self {
+            kind,
+            id: parsed.id().map(|id| part(id.get())),
+            method: parsed.method().map(part),
+            params: params.map(|params| part(params.get())),
+            target,
+            arguments,
+            is_changed: false,
+            body: body.clone(),
+        }
+    }
+}
+
+/// A part of `body` without copying; a text that was unescaped on the way is copied.
+fn slice(body: &ByteString, text: &str) -> ByteString {
+    let (start, part) = (body.as_ptr() as usize, text.as_ptr() as usize);
+    if part >= start && part + text.len() <= start + body.len() {
+        body.slice_ref(text)
+    } else {
+        ByteString::from(text)
+    }
+}
+
+/// Reads a body as UTF-8 without copying it.
+///
+/// # Errors
+/// [`EnvelopeError`] for a body that is not UTF-8.
+pub fn text_of(body: Bytes) -> Result<ByteString, EnvelopeError> {
+    ByteString::try_from(body).map_err(EnvelopeError::NotUtf8)
+}
+
+/// One message on its way. Cheap to clone: parts are shared.
+#[derive(Clone)]
+pub struct Call {
+    /// Names it in logs.
+    pub request_id: RequestId,
+    /// The tenant as it was when the message arrived; kept to the end.
+    pub generation: Arc<Generation>,
+    /// What the client connected to.
+    pub server: Arc<Server>,
+    /// The client's headers.
+    pub headers: Arc<HeaderMap>,
+    /// The client's address.
+    pub peer: SocketAddr,
+    /// What it says.
+    pub message: Message,
+    /// The client's era for this message.
+    pub era: Era,
+    /// The client's revision for this message.
+    pub revision: Revision,
+    /// Who is calling.
+    pub identity: OnceLock<Arc<Identity>>,
+    /// Its session, in the session era.
+    pub session: OnceLock<Arc<Session>>,
+    /// The tool it calls, where the catalogue knows it.
+    pub tool: OnceLock<Arc<Tool>>,
+}
+
+impl Call {
+    /// The same call with other arguments; it must be admitted again.
+    #[must_use]
+    pub fn with_arguments(&self, arguments: String) -> Self {
+        let mut changed = self.clone();
+        changed.message.arguments = Some(arguments.into());
+        changed.message.is_changed = true;
+        changed
+    }
+
+    /// Remembers the tool it calls, where the catalogue is in memory, so that admission sees the definition.
+    pub fn recall_tool(&self) {
+        if self.message.method.as_deref() == Some("tools/call")
+            && let (Some(name), Some(catalogue)) =
+                (self.message.target.as_deref(), self.server.catalogue.peek())
+            && let Some(tool) = catalogue.tool(name)
+        {
+            self.tool.get_or_init(|| Arc::clone(tool));
+        }
+    }
+
+    /// JSON-RPC method, or `transport`.
+    #[must_use]
+    pub fn method_label(&self) -> &str {
+        self.message.method.as_deref().unwrap_or("transport")
+    }
+
+    /// Who the session and its upstream sessions belong to.
+    #[must_use]
+    pub fn principal(&self) -> &str {
+        self.identity
+            .get()
+            .map_or("", |identity| identity.subject.as_str())
+    }
+}
+
+impl CallView for Call {
+    fn tenant(&self) -> &str {
+        &self.generation.tenant
+    }
+
+    fn server(&self) -> &str {
+        &self.server.name
+    }
+
+    fn method(&self) -> Option<&str> {
+        self.message.method.as_deref()
+    }
+
+    fn target(&self) -> Option<Cow<'_, str>> {
+        self.message.target.as_deref().map(Cow::Borrowed)
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    fn peer(&self) -> Cow<'_, str> {
+        Cow::Owned(self.peer.ip().to_string())
+    }
+
+    fn identity(&self) -> Option<&Identity> {
+        self.identity.get().map(Arc::as_ref)
+    }
+
+    fn session(&self) -> Option<&str> {
+        self.session.get().map(|session| session.id())
+    }
+
+    fn arguments(&self) -> Option<&str> {
+        self.message.arguments.as_deref()
+    }
+
+    fn argument(&self, pointer: &str) -> Option<&str> {
+        self.message
+            .arguments
+            .as_deref()
+            .and_then(|arguments| splice::get_pointer(arguments, pointer))
+    }
+
+    fn definition(&self) -> Option<&str> {
+        self.tool.get().map(|tool| tool.definition.get())
+    }
+}

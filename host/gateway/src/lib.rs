@@ -1,0 +1,23 @@
+//! The Portcullis gateway. Modules stand in the order of a request's walk; [`pipeline`] is the walk itself.
+
+pub mod pipeline;
+
+pub mod listener;
+pub mod policy;
+pub mod router;
+pub mod session;
+pub mod tenancy;
+pub mod upstream;
+
+pub mod call;
+pub mod refusal;
+
+pub mod admin;
+pub mod model;
+pub mod state;
+pub mod store;
+pub mod telemetry;
+
+pub mod app;
+pub mod cli;
+pub mod config;

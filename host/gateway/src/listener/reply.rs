@@ -1,0 +1,104 @@
+//! Replies: results, streams, refusals, as HTTP.
+
+use bytestring::ByteString;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use portcullis_protocol::{error, headers};
+use serde_json::value::RawValue;
+
+use crate::refusal::Refusal;
+use crate::telemetry::RequestId;
+
+use super::Body;
+
+/// What goes back to the client.
+pub type Reply = Response<Body>;
+
+const JSON: HeaderValue = HeaderValue::from_static(headers::JSON);
+const EVENT_STREAM: HeaderValue = HeaderValue::from_static(headers::EVENT_STREAM);
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static(headers::ACCEL_BUFFERING);
+
+/// A JSON body.
+#[must_use]
+pub fn json(status: StatusCode, body: impl Into<Body>) -> Reply {
+    let mut reply = Response::new(body.into());
+    *reply.status_mut() = status;
+    reply.headers_mut().insert(CONTENT_TYPE, JSON);
+    reply
+}
+
+/// A stream of events, which proxies must not hold back.
+#[must_use]
+pub fn events(body: Body) -> Reply {
+    let mut reply = Response::new(body);
+    let headers = reply.headers_mut();
+    headers.insert(CONTENT_TYPE, EVENT_STREAM);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    reply
+}
+
+/// A result for the request with this id.
+#[must_use]
+pub fn result(id: &ByteString, result: &str) -> Reply {
+    let mut body = Vec::with_capacity(36 + id.len() + result.len());
+    for part in [
+        r#"{"jsonrpc":"2.0","id":"#,
+        id,
+        r#","result":"#,
+        result,
+        "}",
+    ] {
+        body.extend_from_slice(part.as_bytes());
+    }
+    json(StatusCode::OK, body)
+}
+
+/// No body: the message is taken.
+#[must_use]
+pub fn empty(status: StatusCode) -> Reply {
+    let mut reply = Response::new(Body::empty());
+    *reply.status_mut() = status;
+    reply
+}
+
+/// A refusal, for the request with this id.
+#[must_use]
+pub fn refusal(request_id: RequestId, id: Option<&ByteString>, refusal: &Refusal) -> Reply {
+    let id = id.and_then(|id| RawValue::from_string(id.to_string()).ok());
+    let data = data(refusal);
+    let body = error::error_body(
+        id.as_deref(),
+        refusal.code,
+        &refusal.message,
+        data.as_deref(),
+    );
+    let mut reply = json(refusal.status, body);
+    let headers = reply.headers_mut();
+    if let Some(challenge) = refusal
+        .challenge
+        .as_deref()
+        .and_then(|challenge| HeaderValue::from_str(challenge).ok())
+    {
+        headers.insert(WWW_AUTHENTICATE, challenge);
+    }
+    if let Some(after_ms) = refusal.retry_after_ms {
+        headers.insert(RETRY_AFTER, HeaderValue::from(after_ms.div_ceil(1_000)));
+    }
+    if let Ok(name) = HeaderValue::try_from(request_id.to_string()) {
+        headers.insert(REQUEST_ID, name);
+    }
+    reply
+}
+
+/// What the refusal carries, with the exact time to wait, which the header can only say in seconds.
+fn data(refusal: &Refusal) -> Option<Box<RawValue>> {
+    match (&refusal.data, refusal.retry_after_ms) {
+        (Some(data), _) => Some(data.clone()),
+        (None, Some(after_ms)) => {
+            RawValue::from_string(format!(r#"{{"retryAfterMs":{after_ms}}}"#)).ok()
+        }
+        (None, None) => None,
+    }
+}

@@ -1,0 +1,100 @@
+//! The walk of one message, whole and in order.
+//!
+//! Before it: the listener, which bounded and pinned the request. After it: the listener again, with a reply. Nothing
+//! reaches an upstream that the chain has not made [`Permitted`], on any path through this file.
+
+mod arrival;
+mod back;
+mod lifecycle;
+mod tools;
+
+use std::sync::Arc;
+
+use tokio_util::task::TaskTracker;
+
+use crate::call::{Call, Kind};
+use crate::listener::{Guard, Reply};
+use crate::policy::Permitted;
+use crate::refusal::Refusal;
+use crate::session::Sessions;
+use crate::telemetry::Metrics;
+use crate::tenancy::Registry;
+
+pub use arrival::{Arrival, Unread};
+
+/// Bounds that the walk keeps.
+#[derive(Debug, Clone, Copy)]
+pub struct WalkLimits {
+    /// Largest request body.
+    pub body_bytes_max: usize,
+    /// Largest single event of a stream, and largest whole reply that a transform may see.
+    pub event_bytes_max: usize,
+}
+
+/// The rooms of the walk, wired together.
+pub struct Pipeline {
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) sessions: Arc<Sessions>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) guard: Guard,
+    pub(crate) tracker: TaskTracker,
+    pub(crate) limits: WalkLimits,
+    pub(crate) ready: Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl Pipeline {
+    /// All tenants.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Where requests are counted.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Whether traffic should come here.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// One message, from its arrival to the head of its reply.
+    ///
+    /// # Errors
+    /// The first refusal on the way.
+    pub async fn walk(&self, call: Arc<Call>) -> Result<Reply, Refusal> {
+        let generation = Arc::clone(&call.generation);
+        let chain = &generation.chain;
+
+        let identity = chain.authenticate(&call)?;
+        let call = self.sessions.attach(call, identity)?;
+        call.recall_tool();
+        let call = chain.admit(call)?;
+
+        match (
+            call.message.kind,
+            call.message.method.as_deref().unwrap_or_default(),
+        ) {
+            (Kind::Request, "initialize") => self.initialize(&call),
+            (Kind::Request, "server/discover") => Ok(lifecycle::discover(&call)),
+            (Kind::Request, "ping") => Ok(lifecycle::pong(&call)),
+            (Kind::Request, "tools/list") => self.list_tools(&call).await,
+            (Kind::Request, "tools/call") => self.call_tool(call).await,
+            (Kind::Request, method) => Err(Refusal::unknown_method(method)),
+            (Kind::Notification | Kind::Response, _) => Ok(lifecycle::taken()),
+            (Kind::Transport, _) => Ok(self.end_session(&call)),
+        }
+    }
+
+    async fn call_tool(&self, call: Permitted) -> Result<Reply, Refusal> {
+        let route = crate::router::find(&call, &self.tracker).await?;
+        let generation = Arc::clone(&call.generation);
+        let call = generation.chain.transform_call(call)?;
+        let conversation = self.sessions.conversation(&call);
+        let reply = tools::send(&route, &conversation, &call).await?;
+        back::carry(call, reply, self.limits).await
+    }
+}

@@ -1,0 +1,125 @@
+//! A request becomes a call: envelope, era, revision.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use http::HeaderMap;
+use portcullis_protocol::envelope;
+use portcullis_protocol::era::{self, RequestHeaders, classify};
+use portcullis_protocol::headers::{METHOD, NAME, PROTOCOL_VERSION, SESSION_ID};
+use portcullis_protocol::params::CallParams;
+use portcullis_protocol::revision::{Era, Revision};
+
+use crate::call::{Call, Message, text_of};
+use crate::refusal::Refusal;
+use crate::telemetry::RequestId;
+use crate::tenancy::Endpoint;
+
+/// A request as the listener has it.
+pub struct Arrival {
+    /// Names it in logs.
+    pub request_id: RequestId,
+    /// What it is pinned to.
+    pub endpoint: Endpoint,
+    /// The client's headers.
+    pub headers: HeaderMap,
+    /// The client's address.
+    pub peer: SocketAddr,
+}
+
+/// A request that is no message, and the id to answer with, where there is one.
+pub struct Unread {
+    /// JSON-RPC id.
+    pub id: Option<ByteString>,
+    /// What is wrong with it.
+    pub refusal: Refusal,
+}
+
+impl<R: Into<Refusal>> From<R> for Unread {
+    fn from(refusal: R) -> Self {
+        Self {
+            id: None,
+            refusal: refusal.into(),
+        }
+    }
+}
+
+impl Arrival {
+    /// Of a `POST`.
+    ///
+    /// # Errors
+    /// [`Unread`]: not one JSON-RPC message, or headers and body disagree.
+    pub fn message(self, body: Bytes) -> Result<Call, Unread> {
+        let text = text_of(body)?;
+        let parsed = envelope::parse_str(&text)?;
+        let unread = |refusal: Refusal| Unread {
+            id: parsed.id().map(|id| ByteString::from(id.get())),
+            refusal,
+        };
+        let headers = request_headers(&self.headers).map_err(|err| unread(err.into()))?;
+        let era = classify(&headers, &parsed).map_err(|err| unread(err.into()))?;
+        if parsed.method() == Some("tools/call") {
+            // A name or arguments given twice could mean one thing to a policy and another to the upstream.
+            CallParams::parse(parsed.params())
+                .map_err(|err| unread(Refusal::params(err.to_string())))?;
+        }
+        let revision = match era {
+            Era::Stateless => Revision::newest_of(Era::Stateless),
+            Era::Session => headers.session_revision().unwrap_or(Revision::UNNAMED),
+        };
+        let message = Message::of(&text, &parsed);
+        Ok(self.call(message, era, revision))
+    }
+
+    /// Of a `DELETE`.
+    ///
+    /// # Errors
+    /// [`Unread`]: a header that is given twice or is not text.
+    pub fn transport(self) -> Result<Call, Unread> {
+        let revision = request_headers(&self.headers)?.session_revision()?;
+        Ok(self.call(Message::transport(), Era::Session, revision))
+    }
+
+    fn call(self, message: Message, era: Era, revision: Revision) -> Call {
+        Call {
+            request_id: self.request_id,
+            generation: self.endpoint.generation,
+            server: self.endpoint.server,
+            headers: Arc::new(self.headers),
+            peer: self.peer,
+            message,
+            era,
+            revision,
+            identity: OnceLock::new(),
+            session: OnceLock::new(),
+            tool: OnceLock::new(),
+        }
+    }
+}
+
+fn request_headers(headers: &HeaderMap) -> Result<RequestHeaders<'_>, era::Refusal> {
+    Ok(RequestHeaders {
+        protocol_version: single(headers, PROTOCOL_VERSION)?,
+        method: single(headers, METHOD)?,
+        name: single(headers, NAME)?,
+        session_id: single(headers, SESSION_ID)?,
+    })
+}
+
+/// A header that decides something must be there once, as text.
+fn single<'a>(
+    headers: &'a HeaderMap,
+    header: &'static str,
+) -> Result<Option<&'a str>, era::Refusal> {
+    let mut values = headers.get_all(header).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => value
+            .to_str()
+            .map(Some)
+            .map_err(|_source| era::Refusal::BadHeader { header }),
+        (Some(_), Some(_)) => Err(era::Refusal::BadHeader { header }),
+    }
+}

@@ -1,0 +1,112 @@
+//! What the gateway answers itself: `initialize`, `server/discover`, `ping`, and the end of a session.
+
+use std::sync::Arc;
+
+use bytestring::ByteString;
+use http::{HeaderName, HeaderValue, StatusCode};
+use portcullis_protocol::error::INVALID_PARAMS;
+use portcullis_protocol::headers::SESSION_ID;
+use portcullis_protocol::lifecycle::{
+    Discovery, Implementation, InitializeParams, discover_result, initialize_result,
+};
+use portcullis_protocol::listing::{CacheHint, CacheScope};
+use portcullis_protocol::revision::{Era, negotiate};
+use serde_json::value::RawValue;
+
+use crate::listener::Reply;
+use crate::listener::reply;
+use crate::policy::Permitted;
+use crate::refusal::Refusal;
+
+use super::Pipeline;
+
+/// What the gateway can serve of what upstreams offer.
+const CAPABILITIES: &str = r#"{"tools":{}}"#;
+/// How long a stateless client may reuse `server/discover`.
+const DISCOVER_TTL_MS: u64 = 60_000;
+
+impl Pipeline {
+    /// Opens a session (MCP 2025-11-25, "Lifecycle").
+    pub(super) fn initialize(&self, call: &Permitted) -> Result<Reply, Refusal> {
+        let params = call
+            .message
+            .params
+            .as_ref()
+            .and_then(|params| RawValue::from_string(params.to_string()).ok());
+        let asked = InitializeParams::parse(params.as_deref()).map_err(|err| {
+            Refusal::new(
+                StatusCode::BAD_REQUEST,
+                INVALID_PARAMS,
+                "invalid",
+                err.to_string(),
+            )
+        })?;
+        let revision = negotiate(&asked.protocol_version);
+        let at = (call.generation.tenant.as_str(), call.server.name.as_str());
+        let session = self.sessions.open(at, call.principal(), revision)?;
+        let result = initialize_result(revision, CAPABILITIES, &server_info(call), None);
+        let mut answer = reply::result(id(call), &result);
+        if let Ok(session_id) = HeaderValue::from_str(session.id()) {
+            answer
+                .headers_mut()
+                .insert(HeaderName::from_static(SESSION_ID), session_id);
+        }
+        Ok(answer)
+    }
+
+    /// `DELETE`: the session ends, and so do its upstream sessions.
+    pub(super) fn end_session(&self, call: &Permitted) -> Reply {
+        if let Some(session) = call.session.get() {
+            self.sessions.end(session);
+            let session = Arc::clone(session);
+            self.tracker
+                .spawn(async move { session.conversation.close().await });
+        }
+        reply::empty(StatusCode::NO_CONTENT)
+    }
+}
+
+/// `server/discover` (MCP 2026-07-28).
+pub(super) fn discover(call: &Permitted) -> Reply {
+    let cache = CacheHint {
+        ttl_ms: DISCOVER_TTL_MS,
+        scope: CacheScope::Private,
+    };
+    let info = server_info(call);
+    let discovery = Discovery {
+        capabilities: CAPABILITIES,
+        server_info: &info,
+        instructions: None,
+        cache,
+    };
+    reply::result(id(call), &discover_result(&discovery))
+}
+
+/// `ping`.
+pub(super) fn pong(call: &Permitted) -> Reply {
+    reply::result(id(call), "{}")
+}
+
+/// A message that wants no reply.
+pub(super) fn taken() -> Reply {
+    reply::empty(StatusCode::ACCEPTED)
+}
+
+/// A request's id; only requests get here.
+pub(super) fn id(call: &Permitted) -> &ByteString {
+    static NULL: ByteString = ByteString::from_static("null");
+    call.message.id.as_ref().unwrap_or(&NULL)
+}
+
+/// Whether the client wants the fields of a stateless result.
+pub(super) fn is_stateless(call: &Permitted) -> bool {
+    call.era == Era::Stateless
+}
+
+fn server_info(call: &Permitted) -> Implementation {
+    Implementation {
+        name: format!("portcullis/{}", call.server.name),
+        version: env!("CARGO_PKG_VERSION").into(),
+        title: None,
+    }
+}

@@ -1,0 +1,130 @@
+//! Tools: the merged listing that a caller may see, and a call on its way to an upstream.
+
+use std::borrow::Cow;
+
+use http::StatusCode;
+use portcullis_protocol::error::INVALID_PARAMS;
+use portcullis_protocol::listing::{self, CacheHint, CacheScope, ListKind};
+use portcullis_protocol::splice::{self, SpliceError};
+use portcullis_sandbox::Entry;
+use serde_json::value::RawValue;
+
+use crate::listener::Reply;
+use crate::listener::reply;
+use crate::policy::Permitted;
+use crate::refusal::Refusal;
+use crate::router::{Catalogue, Route};
+use crate::session::Held;
+use crate::upstream::{Outgoing, UpstreamReply};
+
+use super::{Pipeline, lifecycle};
+
+/// How long a stateless client may reuse a listing.
+const LIST_TTL_MS: u64 = 5_000;
+
+impl Pipeline {
+    /// `tools/list`: one page, since the whole catalogue is in memory.
+    pub(super) async fn list_tools(&self, call: &Permitted) -> Result<Reply, Refusal> {
+        let cursor = call
+            .message
+            .params
+            .as_deref()
+            .and_then(|params| splice::get_member(params, "cursor"));
+        if cursor.is_some_and(|cursor| cursor != "null") {
+            let message = "this cursor is not from this listing; list again without one";
+            return Err(Refusal::new(
+                StatusCode::OK,
+                INVALID_PARAMS,
+                "invalid",
+                message,
+            ));
+        }
+        let server = &call.server;
+        let catalogue = server
+            .catalogue
+            .get(server, &self.tracker)
+            .await
+            .map_err(|err| Refusal::from(&err))?;
+        let cache = lifecycle::is_stateless(call).then_some(CacheHint {
+            ttl_ms: LIST_TTL_MS,
+            scope: CacheScope::Private,
+        });
+        let chain = &call.generation.chain;
+        let result = if chain.transforms_listing(call) {
+            let seen = chain.transform_listing(call, entries(&catalogue))?;
+            let raw: Vec<_> = seen
+                .into_iter()
+                .filter_map(|entry| RawValue::from_string(entry.definition).ok())
+                .collect();
+            listing::assemble(ListKind::Tools, raw.iter().map(AsRef::as_ref), None, cache)
+        } else {
+            listing::assemble(
+                ListKind::Tools,
+                catalogue.tools.iter().map(|tool| tool.definition.as_ref()),
+                None,
+                cache,
+            )
+        };
+        Ok(reply::result(lifecycle::id(call), &result))
+    }
+}
+
+fn entries(catalogue: &Catalogue) -> Vec<Entry> {
+    catalogue
+        .tools
+        .iter()
+        .map(|tool| Entry {
+            name: tool.name.clone(),
+            definition: tool.definition.get().to_owned(),
+        })
+        .collect()
+}
+
+/// Sends a permitted call; it goes out byte-identical where neither the tool's name nor its arguments changed.
+pub(super) async fn send(
+    route: &Route,
+    conversation: &Held,
+    call: &Permitted,
+) -> Result<UpstreamReply, Refusal> {
+    let message = &call.message;
+    let params = params(route, call).map_err(|err| Refusal::params(err.to_string()))?;
+    let is_as_it_came = matches!(params, Some(Cow::Borrowed(_)));
+    let outgoing = Outgoing {
+        era: call.era,
+        revision: call
+            .session
+            .get()
+            .map_or(call.revision, |session| session.revision),
+        id: lifecycle::id(call),
+        method: message.method.as_deref().unwrap_or_default(),
+        params: params.as_deref(),
+        original: is_as_it_came.then(|| message.body.as_bytes().clone()),
+        headers: &call.headers,
+    };
+    route.upstream.request(conversation.conversation(), outgoing).await.map_err(|err| {
+        tracing::warn!(
+            request_id = %call.request_id, tenant = call.generation.tenant, upstream = route.upstream.name(),
+            tool = route.tool.name, error = %crate::telemetry::logs::chain(&err), "an upstream did not serve a call"
+        );
+        Refusal::from(&err)
+    })
+}
+
+/// The params under the upstream's own name for the tool, with the arguments as the chain left them.
+fn params<'a>(route: &Route, call: &'a Permitted) -> Result<Option<Cow<'a, str>>, SpliceError> {
+    let message = &call.message;
+    let Some(params) = message.params.as_deref() else {
+        return Ok(None);
+    };
+    let mut params = Cow::Borrowed(params);
+    if message.target.as_deref() != Some(route.tool.upstream_name.as_str()) {
+        let name = serde_json::Value::from(route.tool.upstream_name.as_str()).to_string();
+        params = Cow::Owned(splice::set_member(&params, "name", &name)?);
+    }
+    if message.is_changed
+        && let Some(arguments) = message.arguments.as_deref()
+    {
+        params = Cow::Owned(splice::set_member(&params, "arguments", arguments)?);
+    }
+    Ok(Some(params))
+}

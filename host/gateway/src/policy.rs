@@ -1,0 +1,14 @@
+//! Policy: the tenant's chain of plugins, hook by hook in walk order.
+//!
+//! Before it: tenancy, which pinned the chain. After it: sessions, the router and the upstreams, which only ever see
+//! a [`Permitted`] call. It never lets a message past a hook that failed, unless its binding says `on_failure: open`.
+
+mod bound;
+mod chain;
+mod glob;
+mod permitted;
+pub mod services;
+
+pub use bound::{Bound, Hooks};
+pub use chain::Chain;
+pub use permitted::Permitted;

@@ -1,0 +1,227 @@
+//! One binding in a chain: its hooks, its selector, its failure mode, its metrics.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use portcullis_sandbox::{
+    Binding, CallView, Candidate, Edit, Entry, Failure, Hook, HookResult, Identity, ReplyView,
+};
+use tracing::warn;
+
+use crate::call::Call;
+use crate::model::{OnFailure, Selector};
+use crate::refusal::Refusal;
+use crate::telemetry::Metrics;
+use crate::telemetry::metrics::HookMetrics;
+
+use super::glob;
+
+/// What a chain calls. A [`Binding`] in the sandbox; in benchmarks also the same policy compiled natively.
+pub trait Hooks: Send + Sync {
+    /// Hooks that it takes part in.
+    fn hooks(&self) -> &[Hook];
+    /// See [`Binding::authenticate`].
+    ///
+    /// # Errors
+    /// As the binding's.
+    fn authenticate(&self, call: &Arc<dyn CallView>) -> HookResult<Option<Identity>>;
+    /// See [`Binding::admit`].
+    ///
+    /// # Errors
+    /// As the binding's.
+    fn admit(&self, call: &Arc<dyn CallView>) -> HookResult<()>;
+    /// See [`Binding::route`].
+    ///
+    /// # Errors
+    /// As the binding's.
+    fn route(
+        &self,
+        call: &Arc<dyn CallView>,
+        candidates: &[Candidate],
+    ) -> HookResult<Option<String>>;
+    /// See [`Binding::transform_call`].
+    ///
+    /// # Errors
+    /// As the binding's.
+    fn transform_call(&self, call: &Arc<dyn CallView>) -> HookResult<Option<String>>;
+    /// See [`Binding::transform_reply`].
+    ///
+    /// # Errors
+    /// As the binding's.
+    fn transform_reply(
+        &self,
+        call: &Arc<dyn CallView>,
+        reply: &Arc<dyn ReplyView>,
+    ) -> HookResult<Option<String>>;
+    /// See [`Binding::transform_listing`].
+    ///
+    /// # Errors
+    /// As the binding's.
+    fn transform_listing(
+        &self,
+        call: &Arc<dyn CallView>,
+        entries: &[Entry],
+    ) -> HookResult<Vec<Edit>>;
+}
+
+impl Hooks for Binding {
+    fn hooks(&self) -> &[Hook] {
+        self.plugin().hooks()
+    }
+
+    fn authenticate(&self, call: &Arc<dyn CallView>) -> HookResult<Option<Identity>> {
+        Self::authenticate(self, call)
+    }
+
+    fn admit(&self, call: &Arc<dyn CallView>) -> HookResult<()> {
+        Self::admit(self, call)
+    }
+
+    fn route(
+        &self,
+        call: &Arc<dyn CallView>,
+        candidates: &[Candidate],
+    ) -> HookResult<Option<String>> {
+        Self::route(self, call, candidates)
+    }
+
+    fn transform_call(&self, call: &Arc<dyn CallView>) -> HookResult<Option<String>> {
+        Self::transform_call(self, call)
+    }
+
+    fn transform_reply(
+        &self,
+        call: &Arc<dyn CallView>,
+        reply: &Arc<dyn ReplyView>,
+    ) -> HookResult<Option<String>> {
+        Self::transform_reply(self, call, reply)
+    }
+
+    fn transform_listing(
+        &self,
+        call: &Arc<dyn CallView>,
+        entries: &[Entry],
+    ) -> HookResult<Vec<Edit>> {
+        Self::transform_listing(self, call, entries)
+    }
+}
+
+/// A binding as the chain holds it.
+pub struct Bound {
+    name: String,
+    hooks: Arc<dyn Hooks>,
+    on_failure: OnFailure,
+    selector: Selector,
+    metrics: [Option<HookMetrics>; Hook::ALL.len()],
+}
+
+impl Bound {
+    /// Wraps hooks with what the chain needs around them.
+    #[must_use]
+    pub fn new(
+        tenant: &str,
+        name: &str,
+        hooks: Arc<dyn Hooks>,
+        (on_failure, selector): (OnFailure, Selector),
+        metrics: &Metrics,
+    ) -> Self {
+        let of = |hook: Hook| {
+            hooks
+                .hooks()
+                .contains(&hook)
+                .then(|| metrics.hook(tenant, name, hook))
+        };
+        Self {
+            name: name.to_owned(),
+            metrics: Hook::ALL.map(of),
+            hooks,
+            on_failure,
+            selector,
+        }
+    }
+
+    /// Its name in the chain.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it takes part in a step of the walk.
+    #[must_use]
+    pub fn has(&self, hook: Hook) -> bool {
+        self.metrics(hook).is_some()
+    }
+
+    /// Whether its selector lets this call reach it.
+    #[must_use]
+    pub fn selects(&self, call: &Call) -> bool {
+        let Selector {
+            servers,
+            methods,
+            tools,
+        } = &self.selector;
+        glob::any_matches(servers, &call.server.name)
+            && (methods.is_empty()
+                || glob::any_matches(methods, call.message.method.as_deref().unwrap_or_default()))
+            && (tools.is_empty()
+                || call
+                    .message
+                    .target
+                    .as_deref()
+                    .is_some_and(|tool| glob::any_matches(tools, tool)))
+    }
+
+    fn metrics(&self, hook: Hook) -> Option<&HookMetrics> {
+        Hook::ALL
+            .iter()
+            .position(|known| *known == hook)
+            .and_then(|at| self.metrics.get(at))
+            .and_then(Option::as_ref)
+    }
+
+    /// Runs one hook: measures it, and turns its denial or failure into a refusal.
+    ///
+    /// `Ok(None)` is a hook that failed and that the binding lets fail.
+    pub(super) fn run<T>(
+        &self,
+        hook: Hook,
+        call: &Call,
+        run: impl FnOnce(&dyn Hooks) -> HookResult<T>,
+    ) -> Result<Option<T>, Refusal> {
+        let started = Instant::now();
+        let outcome = call.request_id.scope(|| run(self.hooks.as_ref()));
+        if let Some(metrics) = self.metrics(hook) {
+            metrics.seconds.observe(started.elapsed().as_secs_f64());
+            match &outcome {
+                Ok(Ok(_)) => metrics.ok.inc(),
+                Ok(Err(_)) => metrics.denied.inc(),
+                Err(failure) => metrics.failed(failure),
+            }
+        }
+        match outcome {
+            Ok(answer) => answer.map(Some).map_err(Refusal::from),
+            Err(failure) => self.failed(hook, call, &failure).map(|()| None),
+        }
+    }
+
+    fn failed(&self, hook: Hook, call: &Call, failure: &Failure) -> Result<(), Refusal> {
+        warn!(
+            request_id = %call.request_id, tenant = %call.generation.tenant, plugin = self.name, hook = hook.name(),
+            failure = failure.label(), error = %failure, "a policy failed"
+        );
+        match (self.on_failure, hook) {
+            // An authenticator that failed has not said who is calling: there is nothing to be open about.
+            (OnFailure::Closed, _) | (OnFailure::Open, Hook::Authenticate) => {
+                Err(Refusal::policy_failure(&self.name, failure))
+            }
+            (
+                OnFailure::Open,
+                Hook::Admit
+                | Hook::Route
+                | Hook::TransformCall
+                | Hook::TransformReply
+                | Hook::TransformListing,
+            ) => Ok(()),
+        }
+    }
+}

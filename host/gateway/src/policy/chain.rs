@@ -1,0 +1,221 @@
+//! The chain itself: for each step of the walk, the bindings that take part in it, in order.
+
+use std::sync::Arc;
+
+use portcullis_sandbox::{CallView, Candidate, Edit, Entry, Hook, Identity, ReplyView};
+
+use crate::call::Call;
+use crate::refusal::Refusal;
+
+use super::{Bound, Permitted};
+
+/// A transform may change a call, and another may change it again; each change is admitted. This bounds the rounds.
+const CHANGES_MAX: usize = 16;
+
+/// A tenant's policies, compiled and configured.
+pub struct Chain {
+    steps: [Vec<Arc<Bound>>; Hook::ALL.len()],
+    anonymous: Option<Arc<Identity>>,
+}
+
+impl Chain {
+    /// Sorts bindings by the hooks they have; `anonymous` lets unrecognised callers through.
+    #[must_use]
+    pub fn new(bindings: Vec<Arc<Bound>>, anonymous: bool) -> Self {
+        let steps = Hook::ALL.map(|hook| {
+            bindings
+                .iter()
+                .filter(|bound| bound.has(hook))
+                .cloned()
+                .collect()
+        });
+        let anonymous = anonymous.then(|| {
+            Arc::new(Identity {
+                subject: "anonymous".into(),
+                team: None,
+                roles: Vec::new(),
+                scopes: Vec::new(),
+                claims: "{}".into(),
+            })
+        });
+        Self { steps, anonymous }
+    }
+
+    /// The bindings of one step that this call reaches.
+    fn step<'a>(&'a self, hook: Hook, call: &'a Call) -> impl Iterator<Item = &'a Arc<Bound>> {
+        let at = Hook::ALL
+            .iter()
+            .position(|known| *known == hook)
+            .unwrap_or_default();
+        self.steps
+            .get(at)
+            .into_iter()
+            .flatten()
+            .filter(|bound| bound.selects(call))
+    }
+
+    /// Who is calling: the first identity wins. The selector of an authenticator does not apply, so that no message
+    /// slips past it.
+    ///
+    /// # Errors
+    /// 401 when nobody recognises the caller and the chain does not let anonymous callers through.
+    pub fn authenticate(&self, call: &Arc<Call>) -> Result<Arc<Identity>, Refusal> {
+        let view: Arc<dyn CallView> = Arc::<Call>::clone(call);
+        let at = Hook::ALL
+            .iter()
+            .position(|known| *known == Hook::Authenticate)
+            .unwrap_or_default();
+        for bound in self.steps.get(at).into_iter().flatten() {
+            if let Some(Some(identity)) =
+                bound.run(Hook::Authenticate, call, |hooks| hooks.authenticate(&view))?
+            {
+                return Ok(Arc::new(identity));
+            }
+        }
+        self.anonymous.clone().ok_or_else(|| {
+            Refusal::unauthenticated("no credentials that this tenant accepts; send a token or an API key in `Authorization: Bearer …`")
+        })
+    }
+
+    /// May it. The only maker of [`Permitted`].
+    ///
+    /// # Errors
+    /// The first denial, or the failure of a binding that fails closed.
+    pub fn admit(&self, call: Arc<Call>) -> Result<Permitted, Refusal> {
+        let view: Arc<dyn CallView> = Arc::<Call>::clone(&call);
+        for bound in self.step(Hook::Admit, &call) {
+            bound.run(Hook::Admit, &call, |hooks| hooks.admit(&view))?;
+        }
+        Ok(Permitted(call))
+    }
+
+    /// Whether any binding routes this call; without one the host's choice needs no candidates.
+    #[must_use]
+    pub fn routes(&self, call: &Call) -> bool {
+        self.step(Hook::Route, call).next().is_some()
+    }
+
+    /// Where to: the first choice wins; none keeps the host's.
+    ///
+    /// # Errors
+    /// As [`Chain::admit`].
+    pub fn route(
+        &self,
+        call: &Permitted,
+        candidates: &[Candidate],
+    ) -> Result<Option<String>, Refusal> {
+        let view: Arc<dyn CallView> = Arc::<Call>::clone(call.call());
+        for bound in self.step(Hook::Route, call) {
+            if let Some(Some(choice)) =
+                bound.run(Hook::Route, call, |hooks| hooks.route(&view, candidates))?
+            {
+                return Ok(Some(choice));
+            }
+        }
+        Ok(None)
+    }
+
+    /// New arguments, where a transform asks for them; what changed is admitted again.
+    ///
+    /// # Errors
+    /// As [`Chain::admit`].
+    pub fn transform_call(&self, mut call: Permitted) -> Result<Permitted, Refusal> {
+        for bound in self
+            .step(Hook::TransformCall, &call.0.clone())
+            .take(CHANGES_MAX)
+        {
+            let view: Arc<dyn CallView> = Arc::<Call>::clone(call.call());
+            if let Some(Some(arguments)) = bound.run(Hook::TransformCall, &call, |hooks| {
+                hooks.transform_call(&view)
+            })? {
+                call = self.admit(Arc::new(call.with_arguments(arguments)))?;
+            }
+        }
+        Ok(call)
+    }
+
+    /// Whether any binding wants to see this call's result.
+    #[must_use]
+    pub fn transforms_reply(&self, call: &Call) -> bool {
+        self.step(Hook::TransformReply, call).next().is_some()
+    }
+
+    /// A new result, where a transform asks for one: each sees what the one before it left.
+    ///
+    /// # Errors
+    /// As [`Chain::admit`].
+    pub fn transform_reply(&self, call: &Permitted, result: String) -> Result<String, Refusal> {
+        let view: Arc<dyn CallView> = Arc::<Call>::clone(call.call());
+        let mut reply = Arc::new(Reply { json: result });
+        for bound in self.step(Hook::TransformReply, call) {
+            let seen: Arc<dyn ReplyView> = Arc::<Reply>::clone(&reply);
+            if let Some(Some(changed)) = bound.run(Hook::TransformReply, call, |hooks| {
+                hooks.transform_reply(&view, &seen)
+            })? {
+                reply = Arc::new(Reply { json: changed });
+            }
+        }
+        Ok(Arc::try_unwrap(reply).map_or_else(|shared| shared.json.clone(), |reply| reply.json))
+    }
+
+    /// What of a listing the caller gets to see.
+    ///
+    /// # Errors
+    /// As [`Chain::admit`].
+    pub fn transform_listing(
+        &self,
+        call: &Permitted,
+        mut entries: Vec<Entry>,
+    ) -> Result<Vec<Entry>, Refusal> {
+        let view: Arc<dyn CallView> = Arc::<Call>::clone(call.call());
+        for bound in self.step(Hook::TransformListing, call) {
+            let edits = bound.run(Hook::TransformListing, call, |hooks| {
+                hooks.transform_listing(&view, &entries)
+            })?;
+            if let Some(edits) = edits {
+                entries = entries
+                    .into_iter()
+                    .zip(edits)
+                    .filter_map(|(entry, edit)| apply(entry, edit))
+                    .collect();
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Whether any binding edits listings for this call.
+    #[must_use]
+    pub fn transforms_listing(&self, call: &Call) -> bool {
+        self.step(Hook::TransformListing, call).next().is_some()
+    }
+}
+
+fn apply(entry: Entry, edit: Edit) -> Option<Entry> {
+    match edit {
+        Edit::Keep => Some(entry),
+        Edit::Hide => None,
+        Edit::Replace(definition) => Some(Entry {
+            name: entry.name,
+            definition,
+        }),
+    }
+}
+
+/// A result on its way back.
+struct Reply {
+    json: String,
+}
+
+impl ReplyView for Reply {
+    fn is_error(&self) -> bool {
+        portcullis_protocol::splice::get_member(&self.json, "isError") == Some("true")
+    }
+
+    fn json(&self) -> &str {
+        &self.json
+    }
+
+    fn get(&self, pointer: &str) -> Option<&str> {
+        portcullis_protocol::splice::get_pointer(&self.json, pointer)
+    }
+}

@@ -1,0 +1,60 @@
+//! From an identified call to its session, and from a permitted one to the conversation with upstreams.
+
+use std::sync::Arc;
+
+use portcullis_protocol::headers::SESSION_ID;
+use portcullis_protocol::revision::Era;
+use portcullis_sandbox::Identity;
+
+use crate::call::{Call, Kind};
+use crate::policy::Permitted;
+use crate::refusal::Refusal;
+use crate::upstream::Conversation;
+
+use super::{Session, Sessions};
+
+/// Keeps a conversation alive for the length of a call.
+pub struct Held(Arc<Session>);
+
+impl Held {
+    /// The upstream sessions to use.
+    #[must_use]
+    pub fn conversation(&self) -> &Conversation {
+        &self.0.conversation
+    }
+}
+
+impl Sessions {
+    /// Binds the call to its identity and, in the session era, to the session that its header names.
+    ///
+    /// # Errors
+    /// 400 without a session, 404 for one that ended or is not this principal's.
+    pub fn attach(&self, call: Arc<Call>, identity: Arc<Identity>) -> Result<Arc<Call>, Refusal> {
+        // Nobody else has set it: the call has only just been authenticated.
+        let identity = call.identity.get_or_init(|| identity);
+        let opens_one = call.message.kind == Kind::Request
+            && call.message.method.as_deref() == Some("initialize");
+        if call.era == Era::Session && !opens_one {
+            let id = call.headers.get(SESSION_ID).and_then(|id| id.to_str().ok());
+            let session = self.find(
+                id,
+                (&call.generation.tenant, &call.server.name),
+                &identity.subject,
+            )?;
+            call.session.get_or_init(|| session);
+        }
+        Ok(call)
+    }
+
+    /// The upstream sessions that a call may use: its session's, or its stateless principal's.
+    #[must_use]
+    pub fn conversation(&self, call: &Permitted) -> Held {
+        match call.session.get() {
+            Some(session) => Held(Arc::clone(session)),
+            None => Held(self.stateless(
+                (&call.generation.tenant, &call.server.name),
+                call.principal(),
+            )),
+        }
+    }
+}

@@ -1,0 +1,373 @@
+//! Sessions in memory: sharded, bounded, expiring when they are not used.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use portcullis_protocol::revision::Revision;
+use prometheus::IntGauge;
+use thiserror::Error;
+
+use crate::refusal::Refusal;
+use crate::upstream::Conversation;
+use http::StatusCode;
+
+const SHARDS_LEN: usize = 32;
+
+/// Bounds of the store.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionLimits {
+    /// Most live sessions.
+    pub sessions_max: usize,
+    /// A session ends when it was not used for this long.
+    pub ttl: Duration,
+}
+
+/// Why there is no session for a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum SessionError {
+    /// The header is missing.
+    #[error(
+        "the `Mcp-Session-Id` header is missing; initialize a session first and send its id with every request"
+    )]
+    Missing,
+    /// Unknown, ended, or somebody else's: the caller cannot tell which.
+    #[error("this session has ended or never was; initialize a new one")]
+    Gone,
+    /// The bound is reached.
+    #[error("the gateway holds as many sessions as it may; try again later")]
+    Full,
+}
+
+impl From<SessionError> for Refusal {
+    fn from(err: SessionError) -> Self {
+        match err {
+            SessionError::Missing => Self::invalid(err.to_string()),
+            SessionError::Gone => Self::not_found(err.to_string()),
+            SessionError::Full => Self {
+                retry_after_ms: Some(10_000),
+                ..Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    crate::refusal::code::UNAVAILABLE,
+                    "error",
+                    err.to_string(),
+                )
+            },
+        }
+    }
+}
+
+/// Whose it is, and of what.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Owner {
+    tenant: String,
+    server: String,
+    principal: String,
+}
+
+/// One MCP session.
+pub struct Session {
+    id: String,
+    owner: Owner,
+    /// What `initialize` settled on.
+    pub revision: Revision,
+    /// Upstream sessions, opened lazily.
+    pub conversation: Conversation,
+    used_ms: AtomicU64,
+}
+
+impl Session {
+    /// Unguessable, visible ASCII.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+type Shard = Mutex<HashMap<String, Arc<Session>>>;
+
+/// All sessions of this process.
+pub struct Sessions {
+    shards: [Shard; SHARDS_LEN],
+    /// Conversations of stateless callers, by owner.
+    stateless: Mutex<HashMap<Owner, Arc<Session>>>,
+    hasher: RandomState,
+    started: Instant,
+    limits: SessionLimits,
+    live: IntGauge,
+}
+
+impl Sessions {
+    /// An empty store; `live` shows how many sessions there are.
+    #[must_use]
+    pub fn new(limits: SessionLimits, live: IntGauge) -> Self {
+        Self {
+            shards: std::array::from_fn(|_| Shard::default()),
+            stateless: Mutex::default(),
+            hasher: RandomState::new(),
+            started: Instant::now(),
+            limits,
+            live,
+        }
+    }
+
+    /// Opens a session for this principal.
+    ///
+    /// # Errors
+    /// [`SessionError::Full`].
+    pub fn open(
+        &self,
+        (tenant, server): (&str, &str),
+        principal: &str,
+        revision: Revision,
+    ) -> Result<Arc<Session>, SessionError> {
+        if usize::try_from(self.live.get()).unwrap_or(0) >= self.limits.sessions_max {
+            return Err(SessionError::Full);
+        }
+        let id = BASE64_URL_SAFE_NO_PAD.encode(rand::random::<[u8; 24]>());
+        let session = self.new_session(id.clone(), owner((tenant, server), principal), revision);
+        self.shard(&id)
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id, Arc::clone(&session));
+        self.live.inc();
+        Ok(session)
+    }
+
+    /// The session of this id, if it is this principal's on this server.
+    ///
+    /// # Errors
+    /// [`SessionError`]
+    pub fn find(
+        &self,
+        id: Option<&str>,
+        (tenant, server): (&str, &str),
+        principal: &str,
+    ) -> Result<Arc<Session>, SessionError> {
+        let id = id.ok_or(SessionError::Missing)?;
+        let session = self
+            .shard(id)
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(id)
+            .cloned();
+        let session = session.ok_or(SessionError::Gone)?;
+        let own = session.owner.tenant == tenant
+            && session.owner.server == server
+            && session.owner.principal == principal;
+        if !own || self.is_over(&session) {
+            return Err(SessionError::Gone);
+        }
+        session.used_ms.store(self.now_ms(), Ordering::Relaxed);
+        Ok(session)
+    }
+
+    /// Ends a session. Its upstream sessions are the caller's to close.
+    pub fn end(&self, session: &Session) {
+        if self
+            .shard(&session.id)
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&session.id)
+            .is_some()
+        {
+            self.live.dec();
+        }
+    }
+
+    /// The conversation that a stateless principal's calls share, so that a call costs one upstream request.
+    #[must_use]
+    pub fn stateless(&self, (tenant, server): (&str, &str), principal: &str) -> Arc<Session> {
+        let owner = owner((tenant, server), principal);
+        let mut sessions = self
+            .stateless
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(session) = sessions.get(&owner) {
+            session.used_ms.store(self.now_ms(), Ordering::Relaxed);
+            return Arc::clone(session);
+        }
+        let session = self.new_session(String::new(), owner.clone(), Revision::newest());
+        // Past the bound a conversation serves one call: slower, and nothing piles up.
+        if sessions.len() < self.limits.sessions_max {
+            sessions.insert(owner, Arc::clone(&session));
+        }
+        session
+    }
+
+    /// Ends what was not used for too long, and hands it over to be closed.
+    #[must_use]
+    pub fn expire(&self) -> Vec<Arc<Session>> {
+        let mut over = Vec::new();
+        for shard in &self.shards {
+            let mut sessions = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            over.extend(
+                sessions
+                    .extract_if(|_, session| self.is_over(session))
+                    .map(|(_, session)| session),
+            );
+        }
+        self.live.sub(i64::try_from(over.len()).unwrap_or(i64::MAX));
+        let mut stateless = self
+            .stateless
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        over.extend(
+            stateless
+                .extract_if(|_, session| self.is_over(session))
+                .map(|(_, session)| session),
+        );
+        over
+    }
+
+    /// Ends everything, at shutdown.
+    #[must_use]
+    pub fn drain(&self) -> Vec<Arc<Session>> {
+        let mut all: Vec<_> = Vec::new();
+        for shard in &self.shards {
+            all.extend(
+                shard
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .drain()
+                    .map(|(_, session)| session),
+            );
+        }
+        self.live.set(0);
+        all.extend(
+            self.stateless
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .drain()
+                .map(|(_, session)| session),
+        );
+        all
+    }
+
+    fn new_session(&self, id: String, owner: Owner, revision: Revision) -> Arc<Session> {
+        let used_ms = AtomicU64::new(self.now_ms());
+        Arc::new(Session {
+            id,
+            owner,
+            revision,
+            conversation: Conversation::default(),
+            used_ms,
+        })
+    }
+
+    fn shard(&self, id: &str) -> &Shard {
+        let at = usize::try_from(self.hasher.hash_one(id) % SHARDS_LEN as u64).unwrap_or_default();
+        // `at` is below the number of shards.
+        self.shards.get(at).unwrap_or(&self.shards[0])
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn is_over(&self, session: &Session) -> bool {
+        let idle_ms = self
+            .now_ms()
+            .saturating_sub(session.used_ms.load(Ordering::Relaxed));
+        u128::from(idle_ms) >= self.limits.ttl.as_millis()
+    }
+}
+
+fn owner((tenant, server): (&str, &str), principal: &str) -> Owner {
+    Owner {
+        tenant: tenant.to_owned(),
+        server: server.to_owned(),
+        principal: principal.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sessions(sessions_max: usize, ttl: Duration) -> Sessions {
+        Sessions::new(
+            SessionLimits { sessions_max, ttl },
+            IntGauge::new("live", "live").unwrap(),
+        )
+    }
+
+    const AT: (&str, &str) = ("acme", "tools");
+
+    #[test]
+    fn a_session_is_its_principals_alone() {
+        let sessions = sessions(10, Duration::from_secs(60));
+        let id = sessions
+            .open(AT, "alice", Revision::newest())
+            .unwrap()
+            .id()
+            .to_owned();
+        assert!(sessions.find(Some(&id), AT, "alice").is_ok());
+        let foreign = [
+            (Some(id.as_str()), AT, "bob", SessionError::Gone),
+            (
+                Some(id.as_str()),
+                ("globex", "tools"),
+                "alice",
+                SessionError::Gone,
+            ),
+            (
+                Some(id.as_str()),
+                ("acme", "other"),
+                "alice",
+                SessionError::Gone,
+            ),
+            (Some("guess"), AT, "alice", SessionError::Gone),
+            (None, AT, "alice", SessionError::Missing),
+        ];
+        for (id, at, principal, want) in foreign {
+            assert_eq!(
+                sessions.find(id, at, principal).err(),
+                Some(want),
+                "{id:?} {at:?} {principal}"
+            );
+        }
+    }
+
+    #[test]
+    fn sessions_are_bounded_and_end() {
+        let sessions = sessions(1, Duration::from_secs(60));
+        let first = sessions.open(AT, "alice", Revision::newest()).unwrap();
+        assert_eq!(
+            sessions.open(AT, "alice", Revision::newest()).err(),
+            Some(SessionError::Full)
+        );
+        sessions.end(&first);
+        sessions.end(&first);
+        assert!(sessions.open(AT, "alice", Revision::newest()).is_ok());
+    }
+
+    #[test]
+    fn unused_sessions_expire() {
+        let sessions = sessions(10, Duration::ZERO);
+        let id = sessions
+            .open(AT, "alice", Revision::newest())
+            .unwrap()
+            .id()
+            .to_owned();
+        let _ = sessions.stateless(AT, "bob");
+        assert_eq!(
+            sessions.find(Some(&id), AT, "alice").err(),
+            Some(SessionError::Gone)
+        );
+        assert_eq!(sessions.expire().len(), 2);
+        assert_eq!(sessions.live.get(), 0);
+    }
+
+    #[test]
+    fn stateless_principals_do_not_share() {
+        let sessions = sessions(10, Duration::from_secs(60));
+        let alice = sessions.stateless(AT, "alice");
+        assert!(Arc::ptr_eq(&alice, &sessions.stateless(AT, "alice")));
+        assert!(!Arc::ptr_eq(&alice, &sessions.stateless(AT, "bob")));
+    }
+}

@@ -1,0 +1,61 @@
+//! One tenant as it is at one moment. Requests hold it to their end, whatever is installed meanwhile.
+
+use std::sync::Arc;
+
+use crate::model::Naming;
+use crate::policy::Chain;
+use crate::router::CatalogueCell;
+use crate::telemetry::metrics::ServerMetrics;
+use crate::upstream::Upstream;
+
+/// A tenant's compiled chain, and which revision it is.
+pub struct Generation {
+    /// The tenant's name.
+    pub tenant: String,
+    /// Revision of the chain.
+    pub revision: u64,
+    /// The policies.
+    pub chain: Chain,
+}
+
+/// What clients connect to.
+pub struct Server {
+    /// Its name, unique in the gateway.
+    pub name: String,
+    /// How its tools are named.
+    pub naming: Naming,
+    /// Namespaces and the upstreams behind them, in order.
+    pub mounts: Vec<Mount>,
+    /// What its upstreams offer; shared with the generations before and after that mount the same upstreams.
+    pub catalogue: Arc<CatalogueCell>,
+    /// Handles of its requests.
+    pub metrics: ServerMetrics,
+}
+
+/// One namespace and the interchangeable upstreams behind it.
+pub struct Mount {
+    /// Prefix of its tools.
+    pub name: String,
+    /// Never empty.
+    pub replicas: Vec<Arc<Upstream>>,
+}
+
+/// A server in its generation: what a request is pinned to.
+#[derive(Clone)]
+pub struct Endpoint {
+    /// The tenant's state.
+    pub generation: Arc<Generation>,
+    /// The server.
+    pub server: Arc<Server>,
+}
+
+impl Server {
+    /// The name that clients know a mount's tool by.
+    #[must_use]
+    pub fn public_name(&self, mount: &Mount, tool: &str) -> String {
+        match self.naming {
+            Naming::Prefixed => format!("{}__{tool}", mount.name),
+            Naming::Plain => tool.to_owned(),
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! A generation made aside: resolved plugins, checked configuration, configured instances.
+//!
+//! Everything that can be wrong with a tenant's state is found here, before anything is replaced.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use portcullis_sandbox::{BindError, BindingSettings, Grant, InstanceClass, Scope};
+use thiserror::Error;
+
+use crate::model::{self, BindingSpec, ServerSpec, TenantState};
+use crate::policy::services::TenantServices;
+use crate::policy::{Bound, Chain};
+use crate::router::CatalogueCell;
+
+use super::registry::Workshop;
+use super::{Endpoint, Generation, Mount, Server};
+
+const OUTPUT_BYTES_DEFAULT: u64 = 4 << 20;
+
+/// Why a tenant's state cannot be served. The live generation goes on.
+#[derive(Debug, Error)]
+#[error("{pointer}: {message}")]
+pub struct PrepareError {
+    /// JSON Pointer into the document that was sent, for example `/bindings/1/config/limits/0/rate`.
+    pub pointer: String,
+    /// What is wrong, and what to do.
+    pub message: String,
+}
+
+impl PrepareError {
+    fn new(pointer: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            pointer: pointer.into(),
+            message: message.into(),
+        }
+    }
+}
+
+/// A generation that is ready to be installed.
+pub struct Prepared {
+    pub(super) generation: Arc<Generation>,
+    /// Servers and the hosts that they claim.
+    pub(super) servers: Vec<(Arc<Server>, Vec<String>)>,
+}
+
+/// Builds a generation; `before` is what the tenant is served with now.
+pub(super) async fn prepare(
+    workshop: &Workshop,
+    state: &TenantState,
+    before: &[Endpoint],
+) -> Result<Prepared, PrepareError> {
+    let services = workshop
+        .services
+        .tenant(&state.name, &state.issuers, &state.keys)
+        .map_err(|err| PrepareError::new("/issuers", err.to_string()))?;
+    let mut bindings = Vec::with_capacity(state.chain.bindings.len());
+    let mut names = BTreeSet::new();
+    for (index, spec) in state.chain.bindings.iter().enumerate() {
+        let at = format!("/bindings/{index}");
+        if !names.insert(spec.name()) {
+            let message = format!(
+                "`{}` is bound twice; give one of them another `name`",
+                spec.name()
+            );
+            return Err(PrepareError::new(format!("{at}/name"), message));
+        }
+        bindings.push(Arc::new(bind(
+            workshop,
+            (&state.name, &services),
+            spec,
+            &at,
+        )?));
+        // Compiled code is only loaded here, but `configure` runs guests: let the runtime breathe in between.
+        tokio::task::yield_now().await;
+    }
+    let chain = Chain::new(bindings, state.chain.anonymous);
+    let generation = Arc::new(Generation {
+        tenant: state.name.clone(),
+        revision: state.revision,
+        chain,
+    });
+    let servers = state.servers.iter().map(|(name, spec)| {
+        let server = serve(workshop, state, (name, spec), before)?;
+        Ok((Arc::new(server), spec.hosts.clone()))
+    });
+    Ok(Prepared {
+        generation,
+        servers: servers.collect::<Result<_, _>>()?,
+    })
+}
+
+fn bind(
+    workshop: &Workshop,
+    (tenant, services): (&str, &Arc<TenantServices>),
+    spec: &BindingSpec,
+    at: &str,
+) -> Result<Bound, PrepareError> {
+    let name = spec.name();
+    let shelved = workshop.shelf.get(&spec.plugin).ok_or_else(|| {
+        PrepareError::new(
+            format!("{at}/plugin"),
+            format!("no plugin `{}` is published; push it first", spec.plugin),
+        )
+    })?;
+    if let Some(err) = shelved.schema.iter_errors(&spec.config).next() {
+        return Err(PrepareError::new(
+            format!("{at}/config{}", err.instance_path()),
+            err.to_string(),
+        ));
+    }
+    let scope = Scope {
+        tenant: tenant.to_owned(),
+        plugin: shelved.info.name.clone(),
+        binding: name.to_owned(),
+    };
+    let limits = &spec.limits;
+    let settings = BindingSettings {
+        config: spec.config.to_string(),
+        grants: grants(spec, at)?,
+        deadline_ms: within(
+            limits.deadline_ms.unwrap_or(workshop.deadline_ms),
+            1..=1_000,
+            &format!("{at}/limits/deadline_ms"),
+        )?,
+        memory_bytes_max: within(
+            limits.memory_bytes_max.unwrap_or(workshop.memory_bytes_max),
+            64 << 10..=64 << 20,
+            &format!("{at}/limits/memory_bytes_max"),
+        )?,
+        output_bytes_max: within(
+            limits.output_bytes_max.unwrap_or(OUTPUT_BYTES_DEFAULT),
+            1 << 10..=64 << 20,
+            &format!("{at}/limits/output_bytes_max"),
+        )?,
+        class: match spec.instances {
+            model::InstanceClass::Warm => InstanceClass::Warm,
+            model::InstanceClass::Fresh => InstanceClass::Fresh,
+        },
+        services: workshop.services.for_binding(services, &scope),
+        scope,
+    };
+    let binding = shelved.plugin.bind(settings).map_err(|err| match err {
+        BindError::Ungranted(_) => PrepareError::new(format!("{at}/grants"), err.to_string()),
+        BindError::Config(_) => PrepareError::new(format!("{at}/config"), err.to_string()),
+        BindError::Start(_) => PrepareError::new(format!("{at}/plugin"), err.to_string()),
+    })?;
+    let binding = Arc::new(binding);
+    workshop.metrics.watch(&binding);
+    Ok(Bound::new(
+        tenant,
+        name,
+        binding,
+        (spec.on_failure, spec.select.clone()),
+        &workshop.metrics,
+    ))
+}
+
+fn grants(spec: &BindingSpec, at: &str) -> Result<BTreeSet<Grant>, PrepareError> {
+    let known = || Grant::ALL.map(Grant::name).join("`, `");
+    spec.grants
+        .iter()
+        .enumerate()
+        .map(|(index, name)| {
+            Grant::parse(name).ok_or_else(|| {
+                PrepareError::new(
+                    format!("{at}/grants/{index}"),
+                    format!("`{name}` is no grant; use some of `{}`", known()),
+                )
+            })
+        })
+        .collect()
+}
+
+fn within<T: PartialOrd + std::fmt::Display>(
+    value: T,
+    range: std::ops::RangeInclusive<T>,
+    at: &str,
+) -> Result<T, PrepareError> {
+    if range.contains(&value) {
+        Ok(value)
+    } else {
+        Err(PrepareError::new(
+            at,
+            format!(
+                "{value} is out of bounds; use {} to {}",
+                range.start(),
+                range.end()
+            ),
+        ))
+    }
+}
+
+fn serve(
+    workshop: &Workshop,
+    state: &TenantState,
+    (name, spec): (&str, &ServerSpec),
+    before: &[Endpoint],
+) -> Result<Server, PrepareError> {
+    let mounts = spec.upstreams.iter().enumerate().map(|(index, mount)| {
+        let own = [mount.name.clone()];
+        let replicas = if mount.replicas.is_empty() {
+            &own[..]
+        } else {
+            &mount.replicas
+        };
+        let connected = replicas
+            .iter()
+            .map(|upstream| match state.upstreams.get(upstream) {
+                Some(spec) => Ok(workshop.upstreams.get(&state.name, upstream, spec)),
+                None => Err(PrepareError::new(
+                    format!("/upstreams/{index}/name"),
+                    format!("the tenant has no upstream `{upstream}`; create it first"),
+                )),
+            });
+        Ok(Mount {
+            name: mount.name.clone(),
+            replicas: connected.collect::<Result<_, _>>()?,
+        })
+    });
+    let mounts: Vec<Mount> = mounts.collect::<Result<_, PrepareError>>()?;
+    let catalogue = before
+        .iter()
+        .map(|endpoint| &endpoint.server)
+        .find(|server| {
+            server.name == name
+                && server.naming == spec.naming
+                && same_upstreams(&server.mounts, &mounts)
+        })
+        .map_or_else(
+            || Arc::new(CatalogueCell::default()),
+            |server| Arc::clone(&server.catalogue),
+        );
+    Ok(Server {
+        name: name.to_owned(),
+        naming: spec.naming,
+        mounts,
+        catalogue,
+        metrics: workshop.metrics.server(&state.name, name),
+    })
+}
+
+/// A catalogue lives on while the very same upstreams stand behind the same names.
+fn same_upstreams(before: &[Mount], now: &[Mount]) -> bool {
+    before.len() == now.len()
+        && before.iter().zip(now).all(|(before, now)| {
+            before.name == now.name
+                && before.replicas.len() == now.replicas.len()
+                && before
+                    .replicas
+                    .iter()
+                    .zip(&now.replicas)
+                    .all(|(before, now)| Arc::ptr_eq(before, now))
+        })
+}

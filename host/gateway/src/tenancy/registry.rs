@@ -1,0 +1,200 @@
+//! The live generations of all tenants, replaced one tenant at a time.
+//!
+//! Readers load one pointer and look up one name. Writers, the admin plane's changes, copy the table aside.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::{ArcSwap, Guard};
+use http::HeaderMap;
+use http::header::HOST;
+use tracing::info;
+
+use crate::model::TenantState;
+use crate::policy::services::SharedServices;
+use crate::refusal::Refusal;
+use crate::telemetry::Metrics;
+use crate::upstream::Upstreams;
+
+use super::{Endpoint, PrepareError, Prepared, Shelf};
+
+/// What every generation is made with.
+pub struct Workshop {
+    /// Admitted plugins.
+    pub shelf: Shelf,
+    /// Pools and processes.
+    pub upstreams: Arc<Upstreams>,
+    /// What the host does for guests.
+    pub services: Arc<SharedServices>,
+    /// Handles.
+    pub metrics: Arc<Metrics>,
+    /// Deadline of a hook whose binding names none, in milliseconds.
+    pub deadline_ms: u32,
+    /// Memory of an instance whose binding says nothing, in bytes.
+    pub memory_bytes_max: u64,
+}
+
+/// Endpoints by server name and by host name.
+#[derive(Default, Clone)]
+struct Table {
+    servers: HashMap<String, Endpoint>,
+    hosts: HashMap<String, String>,
+}
+
+/// All tenants of this process.
+pub struct Registry {
+    workshop: Workshop,
+    default_server: Option<String>,
+    table: ArcSwap<Table>,
+    writer: Mutex<()>,
+}
+
+impl Registry {
+    /// No tenants yet. `default_server` is what `/mcp` means when no server claims the request's host.
+    #[must_use]
+    pub fn new(workshop: Workshop, default_server: Option<String>) -> Self {
+        Self {
+            workshop,
+            default_server,
+            table: ArcSwap::default(),
+            writer: Mutex::default(),
+        }
+    }
+
+    /// Plugins that chains may name.
+    #[must_use]
+    pub fn shelf(&self) -> &Shelf {
+        &self.workshop.shelf
+    }
+
+    /// The endpoint of `/servers/{server}/mcp`.
+    ///
+    /// # Errors
+    /// 404.
+    pub fn pin(&self, server: &str) -> Result<Endpoint, Refusal> {
+        let table: Guard<Arc<Table>> = self.table.load();
+        table.servers.get(server).cloned().ok_or_else(|| {
+            Refusal::not_found(
+                "there is no server of this name; check the path `/servers/{server}/mcp`",
+            )
+        })
+    }
+
+    /// The endpoint of `/mcp`: the server that claims the request's host, else the default, else the only one.
+    ///
+    /// # Errors
+    /// 404, with what to configure.
+    pub fn pin_default(&self, headers: &HeaderMap) -> Result<Endpoint, Refusal> {
+        let table = self.table.load();
+        let host = headers
+            .get(HOST)
+            .and_then(|host| host.to_str().ok())
+            .map(host_name)
+            .unwrap_or_default();
+        let by_host = table
+            .hosts
+            .get(&host.to_ascii_lowercase())
+            .or(self.default_server.as_ref());
+        let endpoint = match by_host {
+            Some(server) => table.servers.get(server),
+            None => table
+                .servers
+                .values()
+                .next()
+                .filter(|_| table.servers.len() == 1),
+        };
+        endpoint.cloned().ok_or_else(|| {
+            Refusal::not_found("`/mcp` leads to no server here; use `/servers/{server}/mcp`, or give a server this host name")
+        })
+    }
+
+    /// Whether a server has claimed this host name.
+    #[must_use]
+    pub fn claims_host(&self, host: &str) -> bool {
+        self.table
+            .load()
+            .hosts
+            .contains_key(&host_name(host).to_ascii_lowercase())
+    }
+
+    /// Compiles `state` aside. Plugins resolve by digest on the shelf; the caller has resolved `name@version`.
+    ///
+    /// # Errors
+    /// [`PrepareError`] with the field at fault.
+    pub async fn prepare(&self, state: &TenantState) -> Result<Prepared, PrepareError> {
+        let before = self.endpoints_of(&state.name);
+        super::prepare::prepare(&self.workshop, state, &before).await
+    }
+
+    /// Replaces the tenant's generation. Requests in flight end on the one they began with.
+    pub fn install(&self, prepared: Prepared) {
+        let generation = Arc::clone(&prepared.generation);
+        self.replace(&generation.tenant, |table| {
+            for (server, hosts) in prepared.servers {
+                let name = server.name.clone();
+                table.hosts.extend(
+                    hosts
+                        .into_iter()
+                        .map(|host| (host.to_ascii_lowercase(), name.clone())),
+                );
+                table.servers.insert(
+                    name,
+                    Endpoint {
+                        generation: Arc::clone(&generation),
+                        server,
+                    },
+                );
+            }
+        });
+        self.workshop
+            .metrics
+            .generation(&generation.tenant, generation.revision);
+        info!(
+            tenant = generation.tenant,
+            revision = generation.revision,
+            "a generation is installed"
+        );
+    }
+
+    /// Takes a tenant out of service.
+    pub fn remove(&self, tenant: &str) {
+        self.replace(tenant, |_| {});
+        self.workshop.metrics.forget(tenant);
+    }
+
+    /// Number of tenants that have a server.
+    #[must_use]
+    pub fn servers_len(&self) -> usize {
+        self.table.load().servers.len()
+    }
+
+    fn endpoints_of(&self, tenant: &str) -> Vec<Endpoint> {
+        self.table
+            .load()
+            .servers
+            .values()
+            .filter(|endpoint| endpoint.generation.tenant == tenant)
+            .cloned()
+            .collect()
+    }
+
+    fn replace(&self, tenant: &str, add: impl FnOnce(&mut Table)) {
+        let _one_writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut table = Table::clone(&self.table.load());
+        table
+            .servers
+            .retain(|_, endpoint| endpoint.generation.tenant != tenant);
+        let Table { servers, hosts } = &mut table;
+        hosts.retain(|_, server| servers.contains_key(server));
+        add(&mut table);
+        self.table.store(Arc::new(table));
+    }
+}
+
+/// A `Host` header without its port.
+pub(crate) fn host_name(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        Some(_) | None => host,
+    }
+}

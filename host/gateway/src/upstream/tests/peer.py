@@ -1,0 +1,67 @@
+# A small MCP server over standard input and output. $MODE says how it misbehaves.
+import json, os, signal, subprocess, sys
+
+mode = os.environ.get("MODE", "")
+answers, child = {}, None
+
+
+def send(message):
+    sys.stdout.write(message if isinstance(message, str) else json.dumps({"jsonrpc": "2.0", **message}))
+    sys.stdout.write("\n")
+    sys.stdout.flush()
+
+
+def answer(message):
+    method, id, params = message["method"], message["id"], message.get("params", {})
+    if method == "initialize" and mode != "stateless":
+        send({"id": id, "result": {"protocolVersion": "2025-06-18", "capabilities": {}, "serverInfo": {"name": "p", "version": "1"}}})
+    elif method == "server/discover" and mode == "stateless":
+        send({"id": id, "result": {"resultType": "complete", "supportedVersions": ["2026-07-28"], "capabilities": {}}})
+    elif method == "tools/list":
+        send({"id": id, "result": {"tools": [{"name": "info"}]}})
+    elif method == "tools/call" and mode != "silent":
+        send({"id": id, "result": {
+            "pid": os.getpid(), "child": child, "env": sorted(os.environ), "answers": answers,
+            "meta": params.get("_meta"), "arguments": params.get("arguments")}})
+    elif method != "tools/call":
+        send({"id": id, "error": {"code": -32601, "message": "Method not found"}})
+
+
+def read():
+    line = sys.stdin.readline()
+    return json.loads(line) if line else None
+
+
+if mode == "stubborn":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    child = subprocess.Popen(["sleep", "600"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL).pid
+
+print("hello, log", file=sys.stderr)
+if mode == "noisy":
+    send("Starting…")
+    send('{"jsonrpc":"2.0","id":999,"result":{}}')
+    send({"method": "notifications/progress", "params": {"progressToken": "nobody", "progress": 1}})
+    send("[]")
+    send("")
+    send({"method": "notifications/message", "params": {"level": "info", "data": "ignored"}})
+
+while (message := read()) is not None:
+    if message.get("method") == "notifications/initialized" and mode == "noisy":
+        send({"id": "p", "method": "ping"})
+        send({"id": "r", "method": "roots/list"})
+        early = []
+        while len(answers) < 2:
+            reply = read()
+            if "method" in reply:
+                early.append(reply)
+            elif "error" in reply:
+                answers[{"p": "ping", "r": "roots"}[reply["id"]]] = {"error": reply["error"]["code"]}
+            else:
+                answers[{"p": "ping", "r": "roots"}[reply["id"]]] = {"result": reply["result"]}
+        for request in early:
+            answer(request)
+    elif "id" in message:
+        answer(message)
+
+while mode == "stubborn":
+    signal.pause()
