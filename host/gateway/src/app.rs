@@ -21,6 +21,7 @@ use tracing::{info, warn};
 use crate::config::{LogFormat, Settings};
 use crate::listener::{self, Bounds};
 use crate::model::Secret;
+use crate::policy::Binder;
 use crate::telemetry::logs;
 use crate::{admin, config};
 
@@ -72,8 +73,19 @@ pub async fn serve(settings: Settings) -> Result<(), AppError> {
 /// # Errors
 /// [`AppError`], with what to change.
 pub async fn start(settings: Settings) -> Result<Running, AppError> {
+    start_with(settings, None).await
+}
+
+/// As [`start`], with another way to make hooks of plugins: benchmarks compare the sandbox with native code.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_with(
+    settings: Settings,
+    binder: Option<Arc<dyn Binder>>,
+) -> Result<Running, AppError> {
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-    let parts = Parts::open(&settings, &stop, &tasks).await?;
+    let parts = Parts::open(&settings, binder, (&stop, &tasks)).await?;
     let admin_token = config::admin_token(&settings)?;
     let gateway = bind(settings.listen, "listen").await?;
     let admin = bind(settings.admin_listen, "admin_listen").await?;

@@ -84,6 +84,7 @@ impl Pipeline {
             (Kind::Request, "tools/list") => self.list_tools(&call).await,
             (Kind::Request, "tools/call") => self.call_tool(call).await,
             (Kind::Request, method) => Err(Refusal::unknown_method(method)),
+            (Kind::Notification, "notifications/cancelled") => Ok(self.cancel(&call)),
             (Kind::Notification | Kind::Response, _) => Ok(lifecycle::taken()),
             (Kind::Transport, _) => Ok(self.end_session(&call)),
         }

@@ -9,6 +9,6 @@ mod glob;
 mod permitted;
 pub mod services;
 
-pub use bound::{Bound, Hooks};
+pub use bound::{Binder, Bound, Hooks, Sandboxed};
 pub use chain::Chain;
 pub use permitted::Permitted;

@@ -17,6 +17,7 @@ use crate::listener::Guard;
 use crate::model::Secret;
 use crate::pipeline::{Pipeline, WalkLimits};
 use crate::policy::services::{JwksTiming, ServicesParts, SharedServices};
+use crate::policy::{Binder, Sandboxed};
 use crate::session::{SessionLimits, Sessions};
 use crate::state::{Clock, StateBounds, StateRoom};
 use crate::store::SqliteStore;
@@ -40,8 +41,8 @@ pub(super) struct Parts {
 impl Parts {
     pub(super) async fn open(
         settings: &Settings,
-        stop: &CancellationToken,
-        tasks: &TaskTracker,
+        binder: Option<Arc<dyn Binder>>,
+        (stop, tasks): (&CancellationToken, &TaskTracker),
     ) -> Result<Self, AppError> {
         let store = Arc::new(SqliteStore::open(&settings.data_dir).await?);
         let metrics = Metrics::new()?;
@@ -66,6 +67,11 @@ impl Parts {
         })?;
         let workshop = Workshop {
             shelf: Shelf::new(sandbox),
+            binder: binder.unwrap_or_else(|| {
+                Arc::new(Sandboxed {
+                    metrics: Arc::clone(&metrics),
+                })
+            }),
             upstreams: Arc::clone(&upstreams),
             services,
             metrics: Arc::clone(&metrics),

@@ -74,13 +74,16 @@ async fn mcp(pipeline: &Pipeline, head: Parts, body: Incoming, peer: SocketAddr)
             return reply::refusal(request_id, None, &refusal);
         }
     };
-    let server = Arc::clone(&endpoint.server);
+    let (server, generation) = (
+        Arc::clone(&endpoint.server),
+        Arc::clone(&endpoint.generation),
+    );
     let (reply, method, outcome) = match arrive(pipeline, head, body, (request_id, peer, endpoint))
         .await
     {
         Arrived::Reply(reply) => (reply, None, "ok"),
         Arrived::Refused(Unread { id, refusal }) => {
-            info!(%request_id, server = server.name, status = refusal.status.as_u16(), reason = %refusal.message, "a request was refused");
+            info!(%request_id, tenant = generation.tenant, server = server.name, status = refusal.status.as_u16(), reason = %refusal.message, "a request was refused");
             (
                 reply::refusal(request_id, id.as_ref(), &refusal),
                 None,

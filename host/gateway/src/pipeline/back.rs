@@ -42,16 +42,16 @@ pub(super) async fn carry(
                 .content_length
                 .is_some_and(|length| length > CHECKED_BYTES_MAX) =>
         {
-            Ok(reply::json(StatusCode::OK, Body::Upstream(reply.body)))
+            Ok(reply::json(reply.status, Body::Upstream(reply.body)))
         }
         (ReplyKind::Json, _) => {
-            let era = reply.era;
+            let (era, status) = (reply.era, reply.status);
             let body = whole(reply.body, limits.event_bytes_max).await?;
             let edited = match edits {
                 true => edit(&call, era, &body)?.map(Bytes::from),
                 false => check(&body).map(|()| None)?,
             };
-            Ok(reply::json(StatusCode::OK, edited.unwrap_or(body)))
+            Ok(reply::json(status, edited.unwrap_or(body)))
         }
     }
 }

@@ -69,6 +69,32 @@ impl Pipeline {
     }
 }
 
+impl Pipeline {
+    /// Tells the upstreams that the session talks to. Ids are the client's own, so the one that knows the request
+    /// ends it and the others do not care (MCP 2025-11-25, "Cancellation").
+    pub(super) fn cancel(&self, call: &Permitted) -> Reply {
+        let (held, call) = (self.sessions.conversation(call), call.clone());
+        self.tracker.spawn(async move {
+            let message = &call.message;
+            for upstream in call.server.mounts.iter().flat_map(|mount| &mount.replicas) {
+                let outgoing = Outgoing {
+                    era: call.era,
+                    revision: call.revision,
+                    id: "null",
+                    method: message.method.as_deref().unwrap_or_default(),
+                    params: message.params.as_deref(),
+                    original: Some(message.body.as_bytes().clone()),
+                    headers: &call.headers,
+                };
+                if let Err(err) = upstream.notify(held.conversation(), outgoing).await {
+                    tracing::debug!(upstream = upstream.name(), error = %err, "a cancellation did not arrive");
+                }
+            }
+        });
+        lifecycle::taken()
+    }
+}
+
 fn entries(catalogue: &Catalogue) -> Vec<Entry> {
     catalogue
         .tools

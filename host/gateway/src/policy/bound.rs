@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use portcullis_sandbox::{
-    Binding, CallView, Candidate, Edit, Entry, Failure, Hook, HookResult, Identity, ReplyView,
+    BindError, Binding, BindingSettings, CallView, Candidate, Edit, Entry, Failure, Hook,
+    HookResult, Identity, Plugin, ReplyView,
 };
 use tracing::warn;
 
@@ -103,6 +104,37 @@ impl Hooks for Binding {
         entries: &[Entry],
     ) -> HookResult<Vec<Edit>> {
         Self::transform_listing(self, call, entries)
+    }
+}
+
+/// Makes hooks of an admitted plugin: in the sandbox, unless a benchmark compares with native code.
+pub trait Binder: Send + Sync {
+    /// Binds a plugin to its configuration.
+    ///
+    /// # Errors
+    /// As [`Plugin::bind`].
+    fn bind(
+        &self,
+        plugin: &Arc<Plugin>,
+        settings: BindingSettings,
+    ) -> Result<Arc<dyn Hooks>, BindError>;
+}
+
+/// Binds in the sandbox, and shows each binding's pool in the metrics.
+pub struct Sandboxed {
+    /// Where pools are shown.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Binder for Sandboxed {
+    fn bind(
+        &self,
+        plugin: &Arc<Plugin>,
+        settings: BindingSettings,
+    ) -> Result<Arc<dyn Hooks>, BindError> {
+        let binding = Arc::new(plugin.bind(settings)?);
+        self.metrics.watch(&binding);
+        Ok(binding)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Logs: one JSON object a line, or text for people. `RUST_LOG`-style filters apply to both.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -25,7 +27,11 @@ pub fn init(format: LogFormat, filter: &str) {
             .with_span_list(false)
             .finish()
             .try_init(),
-        LogFormat::Text => logs.compact().finish().try_init(),
+        LogFormat::Text => logs
+            .with_ansi(std::io::stderr().is_terminal())
+            .compact()
+            .finish()
+            .try_init(),
     };
     // Tests start several gateways in one process; the first one's choice stays.
     drop(started);

@@ -1,7 +1,7 @@
 //! Metrics in Prometheus' text format. Handles are resolved when a generation is built, so that the request path
 //! only adds to atomics: it never looks up a label.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use portcullis_sandbox::{Binding, Failure, Hook};
@@ -205,15 +205,10 @@ impl Metrics {
     #[must_use]
     pub fn server(&self, tenant: &str, server: &str) -> ServerMetrics {
         ServerMetrics {
-            by_method: METHODS.map(|method| MethodMetrics {
-                outcomes: OUTCOMES.map(|outcome| {
-                    self.requests
-                        .with_label_values(&[tenant, server, method, outcome])
-                }),
-                seconds: self
-                    .request_seconds
-                    .with_label_values(&[tenant, server, method]),
-            }),
+            requests: self.requests.clone(),
+            seconds: self.request_seconds.clone(),
+            labels: [tenant.to_owned(), server.to_owned()],
+            by_method: METHODS.map(|_| MethodMetrics::default()),
         }
     }
 
@@ -253,31 +248,56 @@ fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// Requests of one server, by method and outcome.
+/// Requests of one server, by method and outcome. A series begins with its first request, so that a thousand
+/// servers do not mean a hundred thousand zeros.
 pub struct ServerMetrics {
+    requests: IntCounterVec,
+    seconds: HistogramVec,
+    labels: [String; 2],
     by_method: [MethodMetrics; METHODS.len()],
 }
 
+#[derive(Default)]
 struct MethodMetrics {
-    outcomes: [IntCounter; OUTCOMES.len()],
-    seconds: Histogram,
+    outcomes: [OnceLock<IntCounter>; OUTCOMES.len()],
+    seconds: OnceLock<Histogram>,
 }
 
 impl ServerMetrics {
     /// One message has ended. A method or outcome without a label of its own counts as the last one.
     pub fn record(&self, method: &str, outcome: &str, took: Duration) {
-        let of = |set: &[&str], name: &str| {
-            set.iter()
-                .position(|known| *known == name)
-                .unwrap_or(set.len() - 1)
+        let (method_at, outcome_at) = (place(&METHODS, method), place(&OUTCOMES, outcome));
+        let [tenant, server] = &self.labels;
+        let (Some(metrics), Some(method), Some(outcome)) = (
+            self.by_method.get(method_at),
+            METHODS.get(method_at),
+            OUTCOMES.get(outcome_at),
+        ) else {
+            return;
         };
-        if let Some(metrics) = self.by_method.get(of(&METHODS, method)) {
-            metrics.seconds.observe(took.as_secs_f64());
-            if let Some(counter) = metrics.outcomes.get(of(&OUTCOMES, outcome)) {
-                counter.inc();
-            }
+        let seconds = || {
+            self.seconds
+                .with_label_values(&[tenant.as_str(), server, method])
+        };
+        metrics
+            .seconds
+            .get_or_init(seconds)
+            .observe(took.as_secs_f64());
+        if let Some(counter) = metrics.outcomes.get(outcome_at) {
+            counter
+                .get_or_init(|| {
+                    self.requests
+                        .with_label_values(&[tenant.as_str(), server, method, outcome])
+                })
+                .inc();
         }
     }
+}
+
+fn place(set: &[&str], name: &str) -> usize {
+    set.iter()
+        .position(|known| *known == name)
+        .unwrap_or(set.len().saturating_sub(1))
 }
 
 /// One hook of one binding.

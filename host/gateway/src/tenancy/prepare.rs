@@ -140,20 +140,16 @@ fn bind(
         services: workshop.services.for_binding(services, &scope),
         scope,
     };
-    let binding = shelved.plugin.bind(settings).map_err(|err| match err {
-        BindError::Ungranted(_) => PrepareError::new(format!("{at}/grants"), err.to_string()),
-        BindError::Config(_) => PrepareError::new(format!("{at}/config"), err.to_string()),
-        BindError::Start(_) => PrepareError::new(format!("{at}/plugin"), err.to_string()),
-    })?;
-    let binding = Arc::new(binding);
-    workshop.metrics.watch(&binding);
-    Ok(Bound::new(
-        tenant,
-        name,
-        binding,
-        (spec.on_failure, spec.select.clone()),
-        &workshop.metrics,
-    ))
+    let hooks = workshop
+        .binder
+        .bind(&shelved.plugin, settings)
+        .map_err(|err| match err {
+            BindError::Ungranted(_) => PrepareError::new(format!("{at}/grants"), err.to_string()),
+            BindError::Config(_) => PrepareError::new(format!("{at}/config"), err.to_string()),
+            BindError::Start(_) => PrepareError::new(format!("{at}/plugin"), err.to_string()),
+        })?;
+    let how = (spec.on_failure, spec.select.clone());
+    Ok(Bound::new(tenant, name, hooks, how, &workshop.metrics))
 }
 
 fn grants(spec: &BindingSpec, at: &str) -> Result<BTreeSet<Grant>, PrepareError> {

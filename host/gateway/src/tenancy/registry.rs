@@ -11,6 +11,7 @@ use http::header::HOST;
 use tracing::info;
 
 use crate::model::TenantState;
+use crate::policy::Binder;
 use crate::policy::services::SharedServices;
 use crate::refusal::Refusal;
 use crate::telemetry::Metrics;
@@ -22,6 +23,8 @@ use super::{Endpoint, PrepareError, Prepared, Shelf};
 pub struct Workshop {
     /// Admitted plugins.
     pub shelf: Shelf,
+    /// Makes hooks of plugins.
+    pub binder: Arc<dyn Binder>,
     /// Pools and processes.
     pub upstreams: Arc<Upstreams>,
     /// What the host does for guests.

@@ -59,7 +59,7 @@ impl Bed {
         family.map_or(0.0, |family| {
             let series = family.get_metric().iter();
             series
-                .map(|metric| metric.get_counter().value() + metric.get_gauge().value())
+                .map(|metric| metric.get_counter().get_value() + metric.get_gauge().get_value())
                 .sum()
         })
     }

@@ -2,6 +2,7 @@
 # One tools/call of the demo, as a stateless client (2026-07-28) sends it.
 #
 #   call TENANT CALLER TOOL [ARGUMENTS]
+[ $# -ge 3 ] || set -- usage
 case "$1/$2" in
 @CALLERS@
 *) echo "usage: call TENANT CALLER TOOL [ARGUMENTS], with @WHO@" >&2; exit 2 ;;
