@@ -55,11 +55,10 @@ pub(super) struct ClientArgs {
 pub(crate) enum ClientError {
     #[error("--admin {url}: write it as http://127.0.0.1:4445")]
     Url { url: String },
-    #[error(
-        "no admin token: {source}. Give --admin-token or PORTCULLIS_ADMIN_TOKEN, or --data-dir of a gateway on this machine"
-    )]
+    #[error("no admin token: {}: {source}. Give --admin-token or PORTCULLIS_ADMIN_TOKEN, or --data-dir of a gateway on this machine", .path.display())]
     NoToken {
-        source: Box<crate::config::ConfigError>,
+        path: PathBuf,
+        source: std::io::Error,
     },
     #[error(
         "nothing answers at {url}: is `portcullis serve` running there? Another address goes in --admin"
@@ -132,9 +131,8 @@ impl Client {
         }
         let token = match args.admin_token {
             Some(token) => Secret::new(token),
-            None => stored_admin_token(&args.data_dir).map_err(|source| ClientError::NoToken {
-                source: Box::new(source),
-            })?,
+            None => stored_admin_token(&args.data_dir)
+                .map_err(|(path, source)| ClientError::NoToken { path, source })?,
         };
         Ok(Self { base, token })
     }
@@ -180,8 +178,7 @@ impl Client {
                 source: source.into(),
             })?;
         let reply =
-            tokio::time::timeout(Duration::from_secs(TIMEOUT_S), self.exchange(request, &url))
-                .await;
+            tokio::time::timeout(Duration::from_secs(TIMEOUT_S), self.exchange(request)).await;
         let reply = reply.map_err(|_elapsed| ClientError::Timeout { url: url.clone() })??;
         self.judge(reply, url)
     }
@@ -212,15 +209,19 @@ impl Client {
     async fn exchange(
         &self,
         request: Request<Full<Bytes>>,
-        url: &str,
     ) -> Result<(StatusCode, HeaderMap, Bytes), ClientError> {
         if request.uri().scheme_str() == Some("https") {
             let connector = hyper_rustls::HttpsConnectorBuilder::new()
                 .with_native_roots()
                 .map_err(|source| ClientError::Certificates { source })?;
-            exchange(connector.https_only().enable_http1().build(), request, url).await
+            exchange(
+                connector.https_only().enable_http1().build(),
+                request,
+                &self.base,
+            )
+            .await
         } else {
-            exchange(HttpConnector::new(), request, url).await
+            exchange(HttpConnector::new(), request, &self.base).await
         }
     }
 
