@@ -27,7 +27,10 @@ impl Condition {
     /// What the schema cannot say, and what it can, again.
     pub fn check(&self) -> Result<(), String> {
         if !self.pointer.starts_with('/') {
-            return Err(format!("pointer: `{}` does not start with `/`", self.pointer));
+            return Err(format!(
+                "pointer: `{}` does not start with `/`",
+                self.pointer
+            ));
         }
         let compares = self.equals.is_some()
             || self.one_of.is_some()
@@ -35,7 +38,9 @@ impl Condition {
             || self.min.is_some()
             || self.max.is_some();
         match self.present {
-            None if !compares => Err("pointer: says where to look, and nothing says what for".to_owned()),
+            None if !compares => {
+                Err("pointer: says where to look, and nothing says what for".to_owned())
+            }
             Some(false) if compares => {
                 Err("present: an argument that is missing has no value to compare".to_owned())
             }

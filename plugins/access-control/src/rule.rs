@@ -93,7 +93,12 @@ impl Rule {
     }
 
     /// Whether every condition holds.
-    pub fn matches(&self, message: &Message<'_>, caller: &Caller<'_>, arguments: &Arguments<'_>) -> bool {
+    pub fn matches(
+        &self,
+        message: &Message<'_>,
+        caller: &Caller<'_>,
+        arguments: &Arguments<'_>,
+    ) -> bool {
         self.matches_message(message)
             && self.matches_caller(caller)
             && self.matches_scopes(caller)
@@ -174,7 +179,10 @@ impl Rule {
         let listed: Vec<&str> = scopes.iter().filter(quotable).copied().collect();
         Denial::forbidden(match scopes.as_slice() {
             [only] => format!("Calling `{what}` needs the scope `{only}`."),
-            several => format!("Calling `{what}` needs one of the scopes `{}`.", several.join("`, `")),
+            several => format!(
+                "Calling `{what}` needs one of the scopes `{}`.",
+                several.join("`, `")
+            ),
         })
         .with_challenge(format!(
             "Bearer error=\"insufficient_scope\", scope=\"{}\"",

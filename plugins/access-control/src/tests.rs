@@ -32,8 +32,14 @@ fn conditions_are_any_of_within_and_all_of_across() {
         (r#"{"effect": "deny"}"#, "forbidden"),
         (r#"{"effect": "allow", "roles": ["admin", "dev"]}"#, "ok"),
         (r#"{"effect": "allow", "roles": ["admin"]}"#, "forbidden"),
-        (r#"{"effect": "allow", "roles": ["dev"], "teams": ["core", "web"]}"#, "ok"),
-        (r#"{"effect": "allow", "roles": ["dev"], "teams": ["web"]}"#, "forbidden"),
+        (
+            r#"{"effect": "allow", "roles": ["dev"], "teams": ["core", "web"]}"#,
+            "ok",
+        ),
+        (
+            r#"{"effect": "allow", "roles": ["dev"], "teams": ["web"]}"#,
+            "forbidden",
+        ),
         (r#"{"effect": "allow", "subjects": ["bob", "ali*"]}"#, "ok"),
         (r#"{"effect": "allow", "subjects": ["bob"]}"#, "forbidden"),
         (r#"{"effect": "allow", "scopes": ["write", "read"]}"#, "ok"),
@@ -43,7 +49,10 @@ fn conditions_are_any_of_within_and_all_of_across() {
         (r#"{"effect": "allow", "tools": ["db_*", "search"]}"#, "ok"),
         (r#"{"effect": "allow", "tools": ["web_*"]}"#, "forbidden"),
         (r#"{"effect": "allow", "methods": ["tools/*"]}"#, "ok"),
-        (r#"{"effect": "allow", "methods": ["prompts/get"]}"#, "forbidden"),
+        (
+            r#"{"effect": "allow", "methods": ["prompts/get"]}"#,
+            "forbidden",
+        ),
     ];
     for (rule, want) in cases {
         let config = format!(r#"{{"rules": [{rule}]}}"#);
@@ -64,12 +73,20 @@ fn the_first_match_wins() {
     assert_eq!(admit(config, testing::Call::tool("db_read")), Ok(()));
     let denial = admit(config, testing::Call::tool("search")).unwrap_err();
     assert_eq!(denial, Denial::forbidden("You may not call `search`."));
-    assert_eq!(admit(r#"{"default": "allow"}"#, testing::Call::tool("x")), Ok(()));
+    assert_eq!(
+        admit(r#"{"default": "allow"}"#, testing::Call::tool("x")),
+        Ok(())
+    );
 }
 
 #[test]
 fn anonymous_callers_match_no_rule_about_callers() {
-    for condition in [r#""roles": ["dev"]"#, r#""teams": ["core"]"#, r#""scopes": ["a"]"#, r#""subjects": ["*"]"#] {
+    for condition in [
+        r#""roles": ["dev"]"#,
+        r#""teams": ["core"]"#,
+        r#""scopes": ["a"]"#,
+        r#""subjects": ["*"]"#,
+    ] {
         let config = format!(r#"{{"rules": [{{"effect": "allow", {condition}}}]}}"#);
         let denial = admit(&config, testing::Call::tool("search")).expect_err(condition);
         assert_eq!(denial.challenge, None, "{condition}");
@@ -93,9 +110,15 @@ fn other_methods_pass_unless_a_rule_names_them() {
         (named, "resources/list", "ok"),
     ];
     for (config, method, want) in cases {
-        assert_eq!(code(admit(config, testing::Call::message(method))), want, "{config} {method}");
+        assert_eq!(
+            code(admit(config, testing::Call::message(method))),
+            want,
+            "{config} {method}"
+        );
     }
-    let call = testing::Call::message("prompts/get").target("p").identity(alice());
+    let call = testing::Call::message("prompts/get")
+        .target("p")
+        .identity(alice());
     assert_eq!(admit(named, call), Ok(()));
     assert_eq!(admit(silent, testing::Call::transport()), Ok(()));
 }
@@ -120,8 +143,14 @@ fn arguments_have_conditions() {
         (r#"{"pointer": "/big", "equals": 9007199254740992}"#, false),
         (r#"{"pointer": "/on", "equals": true}"#, true),
         (r#"{"pointer": "/none", "equals": null}"#, true),
-        (r#"{"pointer": "/deep", "equals": {"list": [1.0, {"a": "b"}]}}"#, true),
-        (r#"{"pointer": "/deep/list/1/a", "one_of": ["a", "b"]}"#, true),
+        (
+            r#"{"pointer": "/deep", "equals": {"list": [1.0, {"a": "b"}]}}"#,
+            true,
+        ),
+        (
+            r#"{"pointer": "/deep/list/1/a", "one_of": ["a", "b"]}"#,
+            true,
+        ),
         (r#"{"pointer": "/missing", "equals": null}"#, false),
         (r#"{"pointer": "/missing", "present": false}"#, true),
         (r#"{"pointer": "/missing", "present": true}"#, false),
@@ -132,7 +161,10 @@ fn arguments_have_conditions() {
         let config = format!(r#"{{"rules": [{{"effect": "allow", "arguments": [{condition}]}}]}}"#);
         let call = testing::Call::tool("t").arguments(arguments);
         assert_eq!(admit(&config, call).is_ok(), want, "{condition}");
-        assert!(admit(&config, testing::Call::tool("t")).is_err() || condition.contains("\"present\": false"));
+        assert!(
+            admit(&config, testing::Call::tool("t")).is_err()
+                || condition.contains("\"present\": false")
+        );
     }
 }
 
@@ -145,7 +177,10 @@ fn a_missing_scope_is_named() {
     ]}"#;
     let denial = admit(config, testing::Call::tool("db_read").identity(alice())).unwrap_err();
     assert_eq!(denial.code, "forbidden");
-    assert_eq!(denial.message, "Calling `db_read` needs one of the scopes `db:write`, `db:admin`.");
+    assert_eq!(
+        denial.message,
+        "Calling `db_read` needs one of the scopes `db:write`, `db:admin`."
+    );
     assert_eq!(
         denial.challenge.as_deref(),
         Some(r#"Bearer error="insufficient_scope", scope="db:write db:admin""#)
@@ -166,7 +201,10 @@ fn listing(config: &str, method: &str, names: &[&str]) -> Vec<String> {
     let call = testing::Call::message(method).identity(alice()).build();
     let edits = policy(config).transform_listing(&call, &entries).unwrap();
     assert_eq!(edits.len(), entries.len());
-    let kept = names.iter().zip(edits).filter(|(_, edit)| *edit == Edit::Keep);
+    let kept = names
+        .iter()
+        .zip(edits)
+        .filter(|(_, edit)| *edit == Edit::Keep);
     kept.map(|(name, _)| (*name).to_owned()).collect()
 }
 
@@ -176,7 +214,10 @@ fn listings_hide_what_no_arguments_could_reach() {
     let cases: [(&str, &[&str]); 7] = [
         (r#"{"default": "allow"}"#, &tools),
         (r#"{"default": "deny"}"#, &[]),
-        (r#"{"rules": [{"effect": "allow", "roles": ["dev"], "tools": ["db_*"]}]}"#, &["db_read", "db_write", "db_drop"]),
+        (
+            r#"{"rules": [{"effect": "allow", "roles": ["dev"], "tools": ["db_*"]}]}"#,
+            &["db_read", "db_write", "db_drop"],
+        ),
         (
             r#"{"rules": [{"effect": "deny", "tools": ["db_drop"]}, {"effect": "allow", "tools": ["db_*"]}]}"#,
             &["db_read", "db_write"],
@@ -204,7 +245,8 @@ fn listings_hide_what_no_arguments_could_reach() {
 
 #[test]
 fn other_listings_follow_rules_about_their_methods() {
-    let config = r#"{"rules": [{"effect": "deny", "methods": ["prompts/get"], "tools": ["secret_*"]}]}"#;
+    let config =
+        r#"{"rules": [{"effect": "deny", "methods": ["prompts/get"], "tools": ["secret_*"]}]}"#;
     let names = ["secret_plan", "greeting"];
     let cases: [(&str, &[&str]); 4] = [
         ("prompts/list", &["greeting"]),
@@ -231,7 +273,9 @@ fn a_listing_never_hides_what_may_be_called() {
     for name in names {
         let tries = ["{}", r#"{"x": 1}"#, r#"{"x": 2}"#, r#"{"x": 9}"#];
         let callable = tries.iter().any(|arguments| {
-            let call = testing::Call::tool(name).identity(alice()).arguments(arguments);
+            let call = testing::Call::tool(name)
+                .identity(alice())
+                .arguments(arguments);
             admit(config, call).is_ok()
         });
         assert_eq!(kept.iter().any(|kept| kept == name), callable, "{name}");
@@ -242,11 +286,26 @@ fn a_listing_never_hides_what_may_be_called() {
 fn wrong_configurations_are_named() {
     let cases = [
         (r#"{"rules": [{}]}"#, "rules[0]: missing field `effect`"),
-        (r#"{"rules": [{"effect": "permit"}]}"#, "rules[0].effect: unknown variant"),
-        (r#"{"rules": [{"effect": "allow", "role": ["a"]}]}"#, "rules[0].role: unknown field"),
-        (r#"{"rules": [{"effect": "allow", "message": "x"}]}"#, "rules[0].message: a rule that allows"),
-        (r#"{"rules": [{"effect": "allow", "arguments": [{"pointer": "/a"}]}]}"#, "rules[0].arguments[0].pointer: says"),
-        (r#"{"rules": [{"effect": "allow", "arguments": [{"pointer": "a", "min": 1}]}]}"#, "rules[0].arguments[0].pointer: `a`"),
+        (
+            r#"{"rules": [{"effect": "permit"}]}"#,
+            "rules[0].effect: unknown variant",
+        ),
+        (
+            r#"{"rules": [{"effect": "allow", "role": ["a"]}]}"#,
+            "rules[0].role: unknown field",
+        ),
+        (
+            r#"{"rules": [{"effect": "allow", "message": "x"}]}"#,
+            "rules[0].message: a rule that allows",
+        ),
+        (
+            r#"{"rules": [{"effect": "allow", "arguments": [{"pointer": "/a"}]}]}"#,
+            "rules[0].arguments[0].pointer: says",
+        ),
+        (
+            r#"{"rules": [{"effect": "allow", "arguments": [{"pointer": "a", "min": 1}]}]}"#,
+            "rules[0].arguments[0].pointer: `a`",
+        ),
         (
             r#"{"rules": [{"effect": "allow", "arguments": [{"pointer": "/a", "present": false, "min": 1}]}]}"#,
             "rules[0].arguments[0].present: an argument",

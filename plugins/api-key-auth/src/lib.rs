@@ -54,7 +54,9 @@ impl Policy for ApiKeyAuth {
     fn configure(text: &str) -> Result<Self, String> {
         let policy: Self = config::parse(text)?;
         if policy.prefix.is_empty() {
-            return Err("prefix: must not be empty, or every bearer token would be a key".to_owned());
+            return Err(
+                "prefix: must not be empty, or every bearer token would be a key".to_owned(),
+            );
         }
         if policy.headers.is_empty() && !policy.bearer {
             return Err("headers: without a header, `bearer` must be true".to_owned());
@@ -89,7 +91,9 @@ mod tests {
 
     use super::*;
 
-    fn verdict(config: &str, headers: &[(&str, &str)]) -> String {
+    type Headers<'a> = &'a [(&'a str, &'a str)];
+
+    fn verdict(config: &str, headers: Headers<'_>) -> String {
         let _host = Host::new().key("pk_alice", Identity::new("alice").with_team("core"));
         let policy = ApiKeyAuth::configure(config).expect("configuration");
         let mut call = testing::Call::message("tools/list");
@@ -106,7 +110,7 @@ mod tests {
     #[test]
     fn keys_are_recognised() {
         let custom = r#"{"headers": ["x-team-key", "x-key"], "bearer": false}"#;
-        let cases: [(&str, &[(&str, &str)], &str); 13] = [
+        let cases: [(&str, Headers, &str); 13] = [
             ("{}", &[], "none"),
             ("{}", &[("X-Api-Key", "pk_alice")], "alice"),
             ("{}", &[("x-api-key", " pk_alice ")], "alice"),
@@ -114,7 +118,11 @@ mod tests {
             ("{}", &[("x-api-key", "")], "unauthenticated"),
             ("{}", &[("authorization", "Bearer pk_alice")], "alice"),
             ("{}", &[("authorization", "bearer pk_alice")], "alice"),
-            ("{}", &[("authorization", "Bearer pk_mallory")], "unauthenticated"),
+            (
+                "{}",
+                &[("authorization", "Bearer pk_mallory")],
+                "unauthenticated",
+            ),
             ("{}", &[("authorization", "Bearer eyJ.eyJ.sig")], "none"),
             ("{}", &[("authorization", "Basic cGtfYWxpY2U=")], "none"),
             (custom, &[("x-key", "pk_alice")], "alice"),
@@ -130,10 +138,15 @@ mod tests {
     fn a_refusal_challenges_and_keeps_the_key_to_itself() {
         let _host = Host::new();
         let policy = ApiKeyAuth::configure("{}").unwrap();
-        let call = testing::Call::message("ping").header("x-api-key", "pk_secret").build();
+        let call = testing::Call::message("ping")
+            .header("x-api-key", "pk_secret")
+            .build();
         let denial = policy.authenticate(&call).unwrap_err();
         let challenge = denial.challenge.clone().unwrap();
-        assert!(challenge.starts_with("Bearer error=\"invalid_token\""), "{challenge}");
+        assert!(
+            challenge.starts_with("Bearer error=\"invalid_token\""),
+            "{challenge}"
+        );
         assert!(!format!("{denial:?}").contains("secret"));
     }
 
@@ -142,7 +155,10 @@ mod tests {
         let cases = [
             (r#"{"header": []}"#, "header: unknown field"),
             (r#"{"headers": [1]}"#, "headers[0]: invalid type"),
-            (r#"{"headers": [], "bearer": false}"#, "headers: without a header"),
+            (
+                r#"{"headers": [], "bearer": false}"#,
+                "headers: without a header",
+            ),
             (r#"{"prefix": ""}"#, "prefix: must not be empty"),
         ];
         for (config, want) in cases {

@@ -6,8 +6,8 @@
 use std::fmt;
 
 use portcullis_sdk::Identity;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
 /// Where each part of an identity is found.

@@ -47,7 +47,9 @@ impl Policy for JwtAuth {
         };
         let claims = match jwt::verify(&token, &self.issuers, &self.audiences) {
             Ok(claims) => claims,
-            Err(reason) if self.pass_unknown_issuers && reason == "unknown-issuer" => return Ok(None),
+            Err(reason) if self.pass_unknown_issuers && reason == "unknown-issuer" => {
+                return Ok(None);
+            }
             Err(reason) => return Err(refusal(&reason)),
         };
         let mut identity = self.claims.identity(claims).map_err(invalid_token)?;

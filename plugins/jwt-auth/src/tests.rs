@@ -29,19 +29,32 @@ fn claims_become_an_identity() {
         (
             PLAIN,
             r#"{"iss": "i", "sub": "alice", "team": "core", "roles": ["admin", "dev"], "scope": "read write"}"#,
-            alice().with_team("core").with_roles(["admin", "dev"]).with_scopes(["read", "write"]),
+            alice()
+                .with_team("core")
+                .with_roles(["admin", "dev"])
+                .with_scopes(["read", "write"]),
         ),
         (
             PLAIN,
             r#"{"sub": "alice", "team": 7, "roles": "admin dev", "scope": ["read", 1, null]}"#,
-            alice().with_team("7").with_roles(["admin", "dev"]).with_scopes(["read", "1"]),
+            alice()
+                .with_team("7")
+                .with_roles(["admin", "dev"])
+                .with_scopes(["read", "1"]),
         ),
         (
             mapped,
             r#"{"user": {"id": "alice", "groups": ["core"]}, "realm_access": {"roles": ["dev"]}, "https://x/scp": "a b"}"#,
-            alice().with_team("core").with_roles(["dev", "member"]).with_scopes(["a", "b"]),
+            alice()
+                .with_team("core")
+                .with_roles(["dev", "member"])
+                .with_scopes(["a", "b"]),
         ),
-        (PLAIN, r#"{"sub": "al\u0069ce", "team": null, "roles": {}, "scope": 1}"#, alice()),
+        (
+            PLAIN,
+            r#"{"sub": "al\u0069ce", "team": null, "roles": {}, "scope": 1}"#,
+            alice(),
+        ),
     ];
     for (config, claims, want) in cases {
         let (result, _) = authenticate(config, &format!("Bearer {TOKEN}"), Ok(claims));
@@ -51,20 +64,39 @@ fn claims_become_an_identity() {
 
 #[test]
 fn other_credentials_are_left_to_others() {
-    let cases = ["", "Basic YTpi", "Bearer", "Bearer pk_0123456789", "Bearer a.b", "Bearer a.b.c.d", "Bearer a.b.c!"];
+    let cases = [
+        "",
+        "Basic YTpi",
+        "Bearer",
+        "Bearer pk_0123456789",
+        "Bearer a.b",
+        "Bearer a.b.c.d",
+        "Bearer a.b.c!",
+    ];
     for authorization in cases {
         let (result, host) = authenticate(PLAIN, authorization, Ok("{}"));
         assert_eq!(result, Ok(None), "{authorization}");
-        assert_eq!(host.verified(), [], "{authorization}: the host is not asked");
+        assert_eq!(
+            host.verified(),
+            [],
+            "{authorization}: the host is not asked"
+        );
     }
 }
 
 #[test]
 fn the_scheme_is_case_insensitive_and_the_host_is_told_what_counts() {
     for scheme in ["Bearer", "bearer", "BEARER"] {
-        let (result, host) = authenticate(PLAIN, &format!("{scheme} {TOKEN}"), Ok(r#"{"sub": "alice"}"#));
+        let (result, host) = authenticate(
+            PLAIN,
+            &format!("{scheme} {TOKEN}"),
+            Ok(r#"{"sub": "alice"}"#),
+        );
         assert!(matches!(result, Ok(Some(_))), "{scheme}");
-        let asked = (vec!["https://id.example".to_owned()], vec!["portcullis".to_owned()]);
+        let asked = (
+            vec!["https://id.example".to_owned()],
+            vec!["portcullis".to_owned()],
+        );
         assert_eq!(host.verified(), [asked]);
     }
 }
@@ -85,19 +117,39 @@ fn bad_tokens_are_refused_with_a_challenge() {
         let (result, _) = authenticate(PLAIN, &format!("Bearer {TOKEN}"), Err(reason));
         let denial = result.expect_err(reason);
         assert_eq!(denial.code, code, "{reason}");
-        assert!(denial.message.contains(words), "{reason}: {}", denial.message);
+        assert!(
+            denial.message.contains(words),
+            "{reason}: {}",
+            denial.message
+        );
         let challenge = denial.challenge.unwrap_or_default();
-        let challenged = challenge.starts_with("Bearer error=\"invalid_token\", error_description=\"");
-        assert_eq!(challenged, code == "unauthenticated", "{reason}: {challenge}");
+        let challenged =
+            challenge.starts_with("Bearer error=\"invalid_token\", error_description=\"");
+        assert_eq!(
+            challenged,
+            code == "unauthenticated",
+            "{reason}: {challenge}"
+        );
         assert!(!challenge.contains(TOKEN) && !denial.message.contains(TOKEN));
     }
 }
 
 #[test]
 fn a_token_must_say_who_is_calling() {
-    for claims in ["{}", r#"{"sub": ""}"#, r#"{"sub": null}"#, r#"{"sub": ["a"]}"#, "[]", "nonsense"] {
+    for claims in [
+        "{}",
+        r#"{"sub": ""}"#,
+        r#"{"sub": null}"#,
+        r#"{"sub": ["a"]}"#,
+        "[]",
+        "nonsense",
+    ] {
         let (result, _) = authenticate(PLAIN, &format!("Bearer {TOKEN}"), Ok(claims));
-        assert_eq!(result.expect_err(claims).code, "unauthenticated", "{claims}");
+        assert_eq!(
+            result.expect_err(claims).code,
+            "unauthenticated",
+            "{claims}"
+        );
     }
 }
 
@@ -105,7 +157,10 @@ fn a_token_must_say_who_is_calling() {
 fn unknown_issuers_can_be_passed_on() {
     let config = r#"{"issuers": ["i"], "pass_unknown_issuers": true}"#;
     let bearer = format!("Bearer {TOKEN}");
-    assert_eq!(authenticate(config, &bearer, Err("unknown-issuer")).0, Ok(None));
+    assert_eq!(
+        authenticate(config, &bearer, Err("unknown-issuer")).0,
+        Ok(None)
+    );
     assert!(authenticate(config, &bearer, Err("expired")).0.is_err());
 }
 
@@ -132,8 +187,14 @@ fn wrong_configurations_are_named() {
     let cases = [
         ("{}", "missing field `issuers`"),
         (r#"{"issuers": []}"#, "issuers: name at least one"),
-        (r#"{"issuers": ["i"], "claims": {"team": 1}}"#, "claims.team: invalid type"),
-        (r#"{"issuers": ["i"], "claims": {"group": "g"}}"#, "claims.group: unknown field"),
+        (
+            r#"{"issuers": ["i"], "claims": {"team": 1}}"#,
+            "claims.team: invalid type",
+        ),
+        (
+            r#"{"issuers": ["i"], "claims": {"group": "g"}}"#,
+            "claims.group: unknown field",
+        ),
     ];
     for (config, want) in cases {
         let error = JwtAuth::configure(config).unwrap_err();

@@ -58,7 +58,10 @@ impl<'a> Facts<'a> {
             match part {
                 Part::Tenant => push(&mut key, Some(&self.call.tenant())),
                 Part::Server => push(&mut key, Some(&self.call.server())),
-                Part::Team => push(&mut key, self.identity().and_then(|who| who.team.as_deref())),
+                Part::Team => push(
+                    &mut key,
+                    self.identity().and_then(|who| who.team.as_deref()),
+                ),
                 Part::Subject => push(&mut key, self.identity().map(|who| who.subject.as_str())),
                 Part::Session => push(&mut key, self.call.session().as_deref()),
                 Part::Peer => push(&mut key, Some(&self.call.peer())),

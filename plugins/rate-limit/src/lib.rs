@@ -66,7 +66,9 @@ impl Policy for RateLimit {
 /// Refuses with the limit that takes longest to come back.
 fn verdict(applied: &[&Limit], verdicts: &[Verdict]) -> Result<(), Denial> {
     if verdicts.len() != applied.len() {
-        return Err(Denial::unavailable("Limits cannot be counted at the moment."));
+        return Err(Denial::unavailable(
+            "Limits cannot be counted at the moment.",
+        ));
     }
     let refusing = applied.iter().zip(verdicts).filter(|(_, v)| !v.allowed);
     match refusing.max_by_key(|(_, verdict)| verdict.retry_after_ms) {

@@ -105,8 +105,15 @@ impl Limit {
 }
 
 fn period(period_ms: u64) -> String {
-    let units = [(86_400_000, "day"), (3_600_000, "hour"), (60_000, "minute"), (1_000, "second")];
-    let whole = units.into_iter().find(|(unit_ms, _)| period_ms % unit_ms == 0);
+    let units = [
+        (86_400_000, "day"),
+        (3_600_000, "hour"),
+        (60_000, "minute"),
+        (1_000, "second"),
+    ];
+    let whole = units
+        .into_iter()
+        .find(|(unit_ms, _)| period_ms % unit_ms == 0);
     match whole.map(|(unit_ms, unit)| (period_ms / unit_ms, unit)) {
         Some((1, unit)) => unit.to_owned(),
         Some((count, unit)) => format!("{count} {unit}s"),

@@ -34,7 +34,11 @@ fn a_limit_refuses_and_comes_back() {
         denial.message,
         "Rate limit `per-subject` is used up: 2 per minute. Try again in 30 s."
     );
-    assert_eq!(policy.admit(&tool("bob", "core", "search")), Ok(()), "another counter");
+    assert_eq!(
+        policy.admit(&tool("bob", "core", "search")),
+        Ok(()),
+        "another counter"
+    );
     host.advance_ms(30_000);
     assert_eq!(policy.admit(&alice), Ok(()));
 }
@@ -50,12 +54,20 @@ fn several_limits_are_one_take() {
     );
     assert_eq!(policy.admit(&tool("alice", "core", "a")), Ok(()));
     let denial = refusal(policy.admit(&tool("alice", "core", "a")));
-    assert!(denial.message.contains("`tool`"), "the longest wait is named: {}", denial.message);
+    assert!(
+        denial.message.contains("`tool`"),
+        "the longest wait is named: {}",
+        denial.message
+    );
     assert_eq!(denial.retry_after_ms, Some(60_000));
     let denial = refusal(policy.admit(&tool("alice", "core", "b")));
     assert!(denial.message.contains("`team`"), "{}", denial.message);
     host.advance_ms(1_000);
-    assert_eq!(policy.admit(&tool("alice", "core", "b")), Ok(()), "a refusal took nothing from `tool`");
+    assert_eq!(
+        policy.admit(&tool("alice", "core", "b")),
+        Ok(()),
+        "a refusal took nothing from `tool`"
+    );
     assert_eq!(host.quota_requests().len(), 4);
 }
 
@@ -114,13 +126,19 @@ fn keys_cannot_be_forged() {
         tool("a", "t", "b/1:c"),
         tool("a/5:b", "t", "c"),
         testing::Call::tool("b").build(),
-        testing::Call::tool("b").identity(Identity::new("-")).build(),
+        testing::Call::tool("b")
+            .identity(Identity::new("-"))
+            .build(),
         testing::Call::tool("b").session("s").build(),
     ];
     for call in &calls {
         assert_eq!(policy.admit(call), Ok(()));
     }
-    let mut keys: Vec<String> = host.quota_requests().iter().map(|take| take[0].key.clone()).collect();
+    let mut keys: Vec<String> = host
+        .quota_requests()
+        .iter()
+        .map(|take| take[0].key.clone())
+        .collect();
     assert_eq!(keys[0], "l/1:a/5:b/1:c/-");
     keys.sort();
     keys.dedup();
@@ -151,11 +169,26 @@ fn every_part_has_its_value() {
 fn wrong_configurations_are_named() {
     let cases = [
         (r#"{}"#, "missing field `limits`"),
-        (r#"{"limits": [{"name": "a", "rate": 1}]}"#, "limits[0]: missing field `period_ms`"),
-        (r#"{"limits": [{"name": "a", "rate": 0, "period_ms": 1}]}"#, "limits[0].rate: must be"),
-        (r#"{"limits": [{"name": "a", "rate": 1, "period_ms": 0}]}"#, "limits[0].period_ms: must be"),
-        (r#"{"limits": [{"name": "a", "rate": 1, "period_ms": 1, "key": ["user"]}]}"#, "limits[0].key[0]: unknown variant"),
-        (r#"{"limits": [{"name": "a", "rate": 1, "period_ms": 1, "costs": {"x": 2}}]}"#, "limits[0].costs: `x` costs 2"),
+        (
+            r#"{"limits": [{"name": "a", "rate": 1}]}"#,
+            "limits[0]: missing field `period_ms`",
+        ),
+        (
+            r#"{"limits": [{"name": "a", "rate": 0, "period_ms": 1}]}"#,
+            "limits[0].rate: must be",
+        ),
+        (
+            r#"{"limits": [{"name": "a", "rate": 1, "period_ms": 0}]}"#,
+            "limits[0].period_ms: must be",
+        ),
+        (
+            r#"{"limits": [{"name": "a", "rate": 1, "period_ms": 1, "key": ["user"]}]}"#,
+            "limits[0].key[0]: unknown variant",
+        ),
+        (
+            r#"{"limits": [{"name": "a", "rate": 1, "period_ms": 1, "costs": {"x": 2}}]}"#,
+            "limits[0].costs: `x` costs 2",
+        ),
         (
             r#"{"limits": [{"name": "a", "rate": 1, "period_ms": 1}, {"name": "a", "rate": 1, "period_ms": 1}]}"#,
             "limits[1].name: `a` is taken",

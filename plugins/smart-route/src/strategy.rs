@@ -111,7 +111,9 @@ impl Strategy {
             None => Some(&candidate.upstream),
             Some(label) => {
                 let mut labels = candidate.labels.iter();
-                labels.find(|(name, _)| name == label).map(|(_, value)| value)
+                labels
+                    .find(|(name, _)| name == label)
+                    .map(|(_, value)| value)
             }
         };
         let weight = name.and_then(|name| weights.get(name));

@@ -36,47 +36,75 @@ fn shares(config: &str, candidates: &[Candidate]) -> BTreeMap<String, u32> {
         let chosen = choose(&policy, &format!("user-{n}"), candidates);
         *counts.entry(chosen.unwrap_or_default()).or_insert(0) += 1;
     }
-    counts.values_mut().for_each(|count| *count = *count * 100 / CALLS);
+    counts
+        .values_mut()
+        .for_each(|count| *count = *count * 100 / CALLS);
     counts
 }
 
-#[test]
-fn shares_follow_the_strategy() {
-    let even = [candidate("a", 0, 0), candidate("b", 0, 0)];
-    let busy = [candidate("a", 9, 0), candidate("b", 2, 0), candidate("c", 2, 0)];
-    let slow = [candidate("a", 0, 1_000), candidate("b", 0, 3_000)];
-    let queued = [candidate("a", 3, 1_000), candidate("b", 0, 1_000)];
-    let fresh = [candidate("a", 0, 1_000), candidate("b", 0, 0)];
-    // (configuration, candidates, expected percent of each)
-    let cases: [(&str, &[Candidate], &[(&str, u32)]); 10] = [
-        (r#"{"strategy": "least-in-flight"}"#, &even, &[("a", 50), ("b", 50)]),
-        (r#"{"strategy": "least-in-flight"}"#, &busy, &[("b", 50), ("c", 50)]),
-        (r#"{"strategy": "latency-weighted"}"#, &slow, &[("a", 75), ("b", 25)]),
-        (r#"{"strategy": "latency-weighted"}"#, &queued, &[("a", 20), ("b", 80)]),
-        (r#"{"strategy": "latency-weighted"}"#, &fresh, &[("a", 50), ("b", 50)]),
-        (r#"{"strategy": "consistent-hash", "key": "subject"}"#, &even, &[("a", 50), ("b", 50)]),
-        (r#"{"strategy": "consistent-hash", "key": "/customer"}"#, &even, &[("a", 50), ("b", 50)]),
-        (r#"{"strategy": "weighted", "weights": {"a": 9, "b": 1}}"#, &even, &[("a", 90), ("b", 10)]),
-        (r#"{"strategy": "weighted", "weights": {"b": 1}}"#, &even, &[("b", 100)]),
-        (
-            r#"{"strategy": "weighted", "label": "zone", "weights": {"zone-a": 1, "zone-b": 3}, "key": "subject"}"#,
-            &even,
-            &[("a", 25), ("b", 75)],
-        ),
-    ];
+/// A configuration, the candidates, and the expected percent of each.
+type Case<'a> = (&'a str, &'a [Candidate], &'a [(&'a str, u32)]);
+
+fn check_shares(cases: &[Case<'_>]) {
     for (config, candidates, want) in cases {
         let got = shares(config, candidates);
         let close = want.iter().all(|(name, percent)| {
-            got.get(*name).is_some_and(|share| share.abs_diff(*percent) <= 4)
+            got.get(*name)
+                .is_some_and(|share| share.abs_diff(*percent) <= 4)
         });
-        assert!(close && got.len() == want.len(), "{config}: {got:?}, want {want:?}");
+        let whole = got.len() == want.len();
+        assert!(close && whole, "{config}: {got:?}, want {want:?}");
     }
+}
+
+#[test]
+fn shares_follow_load() {
+    let least = r#"{"strategy": "least-in-flight"}"#;
+    let fast = r#"{"strategy": "latency-weighted"}"#;
+    let even = [candidate("a", 0, 0), candidate("b", 0, 0)];
+    let busy = [
+        candidate("a", 9, 0),
+        candidate("b", 2, 0),
+        candidate("c", 2, 0),
+    ];
+    let slow = [candidate("a", 0, 1_000), candidate("b", 0, 3_000)];
+    let queued = [candidate("a", 3, 1_000), candidate("b", 0, 1_000)];
+    let fresh = [candidate("a", 0, 1_000), candidate("b", 0, 0)];
+    check_shares(&[
+        (least, &even, &[("a", 50), ("b", 50)]),
+        (least, &busy, &[("b", 50), ("c", 50)]),
+        (fast, &slow, &[("a", 75), ("b", 25)]),
+        (fast, &queued, &[("a", 20), ("b", 80)]),
+        (fast, &fresh, &[("a", 50), ("b", 50)]),
+    ]);
+}
+
+#[test]
+fn shares_follow_keys_and_weights() {
+    let by_subject = r#"{"strategy": "consistent-hash", "key": "subject"}"#;
+    let by_argument = r#"{"strategy": "consistent-hash", "key": "/customer"}"#;
+    let most = r#"{"strategy": "weighted", "weights": {"a": 9, "b": 1}}"#;
+    let only = r#"{"strategy": "weighted", "weights": {"b": 1}}"#;
+    let label = r#"{"strategy": "weighted", "label": "zone",
+        "weights": {"zone-a": 1, "zone-b": 3}, "key": "subject"}"#;
+    let even = [candidate("a", 0, 0), candidate("b", 0, 0)];
+    check_shares(&[
+        (by_subject, &even, &[("a", 50), ("b", 50)]),
+        (by_argument, &even, &[("a", 50), ("b", 50)]),
+        (most, &even, &[("a", 90), ("b", 10)]),
+        (only, &even, &[("b", 100)]),
+        (label, &even, &[("a", 25), ("b", 75)]),
+    ]);
 }
 
 #[test]
 fn a_key_stays_where_it_is() {
     let _host = Host::new();
-    let three = [candidate("a", 0, 0), candidate("b", 5, 0), candidate("c", 9, 9)];
+    let three = [
+        candidate("a", 0, 0),
+        candidate("b", 5, 0),
+        candidate("c", 9, 9),
+    ];
     let two = [three[0].clone(), three[1].clone()];
     let configs = [
         r#"{"strategy": "consistent-hash", "key": "subject"}"#,
@@ -89,7 +117,10 @@ fn a_key_stays_where_it_is() {
             let before = choose(&policy, &subject, &three).unwrap();
             assert_eq!(choose(&policy, &subject, &three).as_ref(), Some(&before));
             let after = choose(&policy, &subject, &two).unwrap();
-            assert!(before == "c" || before == after, "{subject} moved from {before} to {after}");
+            assert!(
+                before == "c" || before == after,
+                "{subject} moved from {before} to {after}"
+            );
         }
     }
 }
@@ -102,7 +133,10 @@ fn a_weighted_key_keeps_its_share() {
     let even = [candidate("a", 0, 0), candidate("b", 0, 0)];
     for n in 0..50 {
         let subject = format!("user-{n}");
-        assert_eq!(choose(&policy, &subject, &even), choose(&policy, &subject, &even));
+        assert_eq!(
+            choose(&policy, &subject, &even),
+            choose(&policy, &subject, &even)
+        );
     }
 }
 
@@ -127,8 +161,15 @@ fn the_unhealthy_are_never_chosen() {
             let chosen = choose(&policy, &format!("user-{n}"), &candidates).unwrap();
             assert_ne!(chosen, "a", "{config}");
         }
-        assert_eq!(choose(&policy, "x", &[ill("a"), candidate("b", 0, 0)]).as_deref(), Some("b"));
-        assert_eq!(choose(&policy, "x", &[ill("a"), ill("b")]), None, "{config}");
+        assert_eq!(
+            choose(&policy, "x", &[ill("a"), candidate("b", 0, 0)]).as_deref(),
+            Some("b")
+        );
+        assert_eq!(
+            choose(&policy, "x", &[ill("a"), ill("b")]),
+            None,
+            "{config}"
+        );
         assert_eq!(choose(&policy, "x", &[]), None, "{config}");
     }
 }
@@ -147,13 +188,31 @@ fn wrong_configurations_are_named() {
     let cases = [
         ("{}", "missing field `strategy`"),
         (r#"{"strategy": "random"}"#, "strategy: unknown variant"),
-        (r#"{"strategy": "consistent-hash"}"#, "key: consistent-hash needs"),
-        (r#"{"strategy": "consistent-hash", "key": "user"}"#, "key: `user` is none of"),
+        (
+            r#"{"strategy": "consistent-hash"}"#,
+            "key: consistent-hash needs",
+        ),
+        (
+            r#"{"strategy": "consistent-hash", "key": "user"}"#,
+            "key: `user` is none of",
+        ),
         (r#"{"strategy": "weighted"}"#, "weights: at least one"),
-        (r#"{"strategy": "weighted", "weights": {"a": 0}}"#, "weights: at least one"),
-        (r#"{"strategy": "weighted", "weights": {"a": -1}}"#, "weights.a: invalid value"),
-        (r#"{"strategy": "least-in-flight", "weights": {"a": 1}}"#, "weights: belong"),
-        (r#"{"strategy": "least-in-flight", "label": "zone"}"#, "label: belongs"),
+        (
+            r#"{"strategy": "weighted", "weights": {"a": 0}}"#,
+            "weights: at least one",
+        ),
+        (
+            r#"{"strategy": "weighted", "weights": {"a": -1}}"#,
+            "weights.a: invalid value",
+        ),
+        (
+            r#"{"strategy": "least-in-flight", "weights": {"a": 1}}"#,
+            "weights: belong",
+        ),
+        (
+            r#"{"strategy": "least-in-flight", "label": "zone"}"#,
+            "label: belongs",
+        ),
     ];
     for (config, want) in cases {
         let error = SmartRoute::configure(config).unwrap_err();

@@ -26,13 +26,19 @@ fn hook<P: Instance, R>(run: impl FnOnce(&P) -> Result<R, Denial>) -> Result<R, 
     })
 }
 
-#[allow(unsafe_code, reason = "a transparent wrapper around the same reference")]
+#[allow(
+    unsafe_code,
+    reason = "a transparent wrapper around the same reference"
+)]
 fn call(raw: &raw::Call) -> &Call {
     // SAFETY: `Call` is `repr(transparent)` over `raw::Call`.
     unsafe { &*std::ptr::from_ref(raw).cast::<Call>() }
 }
 
-#[allow(unsafe_code, reason = "a transparent wrapper around the same reference")]
+#[allow(
+    unsafe_code,
+    reason = "a transparent wrapper around the same reference"
+)]
 fn reply(raw: &raw::Reply) -> &Reply {
     // SAFETY: `Reply` is `repr(transparent)` over `raw::Reply`.
     unsafe { &*std::ptr::from_ref(raw).cast::<Reply>() }

@@ -42,8 +42,14 @@ mod tests {
     fn errors_name_the_path() {
         let cases = [
             (r#"{"limits": [{"rate": 1}]}"#, ""),
-            (r#"{"limits": [{"rate": 1}, {"rate": "x"}]}"#, "limits[1].rate: invalid type: string"),
-            (r#"{"limits": [{"rat": 1}]}"#, "limits[0].rat: unknown field `rat`"),
+            (
+                r#"{"limits": [{"rate": 1}, {"rate": "x"}]}"#,
+                "limits[1].rate: invalid type: string",
+            ),
+            (
+                r#"{"limits": [{"rat": 1}]}"#,
+                "limits[0].rat: unknown field `rat`",
+            ),
             (r#"{"limit": []}"#, "limit: unknown field `limit`"),
             ("{} {}", "trailing characters"),
             ("", "EOF while parsing"),
@@ -51,7 +57,10 @@ mod tests {
         for (text, want) in cases {
             match parse::<Config>(text) {
                 Ok(_) => assert_eq!(want, "", "{text}"),
-                Err(error) => assert!(!want.is_empty() && error.starts_with(want), "{text}: {error}"),
+                Err(error) => assert!(
+                    !want.is_empty() && error.starts_with(want),
+                    "{text}: {error}"
+                ),
             }
         }
     }

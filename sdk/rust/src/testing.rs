@@ -21,5 +21,5 @@ mod host;
 mod manifest;
 
 pub use call::{Call, reply};
-pub use host::Host;
+pub use host::{Host, Sample};
 pub use manifest::manifest_problems;

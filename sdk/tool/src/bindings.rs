@@ -23,7 +23,8 @@ const HEADER: &str = "\
 ";
 
 /// Where the generator's own export macro begins. It is left out from here to the next custom section.
-const EXPORT_MACRO: &str = "/// Generates `#[unsafe(no_mangle)]` functions to export the specified type as";
+const EXPORT_MACRO: &str =
+    "/// Generates `#[unsafe(no_mangle)]` functions to export the specified type as";
 const EXPORT_MACRO_END: &str = "#[doc(inline)]\npub use __export_policy_impl as export;";
 
 /// Writes the bindings of `wit` to `output`.
@@ -64,11 +65,9 @@ fn generate(wit: &Path) -> Result<String, Error> {
     let (before, rest) = generated.split_once(EXPORT_MACRO).ok_or(Error::Generator {
         what: "export macro",
     })?;
-    let (_, after) = rest
-        .split_once(EXPORT_MACRO_END)
-        .ok_or(Error::Generator {
-            what: "end of its export macro",
-        })?;
+    let (_, after) = rest.split_once(EXPORT_MACRO_END).ok_or(Error::Generator {
+        what: "end of its export macro",
+    })?;
     Ok(format!("{HEADER}{before}{sections}{after}"))
 }
 
@@ -120,7 +119,10 @@ fn exported_interfaces(resolve: &Resolve, world: WorldId) -> Vec<String> {
 fn union_world(resolve: &mut Resolve, hooks: &[HookWorld]) -> anyhow::Result<WorldId> {
     let mut text = String::from("package portcullis:sdk;\n\nworld policy {\n");
     for hook in hooks {
-        text.push_str(&format!("    include portcullis:policy/{}@0.1.0;\n", hook.name));
+        text.push_str(&format!(
+            "    include portcullis:policy/{}@0.1.0;\n",
+            hook.name
+        ));
     }
     text.push_str("}\n");
     let package = resolve.push_str("policy.wit", &text)?;

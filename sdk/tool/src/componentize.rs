@@ -122,7 +122,11 @@ mod tests {
         let output = folder.join("out.wasm");
         let cases: [(&str, &[u8], &str); 3] = [
             ("not wasm", b"hello", "does not become a component"),
-            ("empty module", b"\0asm\x01\0\0\0", "exports no portcullis:policy interface"),
+            (
+                "empty module",
+                b"\0asm\x01\0\0\0",
+                "exports no portcullis:policy interface",
+            ),
             ("empty file", b"", "does not become a component"),
         ];
         for (name, bytes, want) in cases {

@@ -217,7 +217,9 @@ mod tests {
             ("", None),
         ];
         for (header, want) in cases {
-            let call = Call::message("ping").header("Authorization", header).build();
+            let call = Call::message("ping")
+                .header("Authorization", header)
+                .build();
             assert_eq!(call.bearer_token().as_deref(), want, "{header}");
         }
         assert_eq!(Call::message("ping").build().bearer_token(), None);
@@ -225,7 +227,9 @@ mod tests {
 
     #[test]
     fn parts_are_read_by_pointer() {
-        let call = Call::tool("t").arguments(r#"{"a": {"b": [1, "x"]}}"#).build();
+        let call = Call::tool("t")
+            .arguments(r#"{"a": {"b": [1, "x"]}}"#)
+            .build();
         assert_eq!(call.argument("/a/b/0").as_deref(), Some("1"));
         assert_eq!(call.argument_as::<String>("/a/b/1").as_deref(), Some("x"));
         assert_eq!(call.argument_as::<u8>("/a/b/1"), None);

@@ -87,7 +87,11 @@ mod tests {
                 remaining,
                 retry_after_ms,
             };
-            assert_eq!(gcra.take(now_ms, &[request("k", cost)]), [want], "at {now_ms}");
+            assert_eq!(
+                gcra.take(now_ms, &[request("k", cost)]),
+                [want],
+                "at {now_ms}"
+            );
         }
     }
 

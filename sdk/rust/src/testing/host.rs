@@ -12,7 +12,7 @@ use crate::quota::{Request, Verdict};
 use super::gcra::Gcra;
 
 /// A sample that a policy sent: name, value, labels.
-type Sample<V> = (String, V, Vec<(String, String)>);
+pub type Sample<V> = (String, V, Vec<(String, String)>);
 /// A value and the moment at which it goes, in milliseconds.
 type Kept = (Vec<u8>, Option<u64>);
 
@@ -65,7 +65,10 @@ impl Host {
     /// Adds an API key.
     #[must_use]
     pub fn key(self, presented: &str, identity: Identity) -> Self {
-        self.0.keys.borrow_mut().insert(presented.to_owned(), identity);
+        self.0
+            .keys
+            .borrow_mut()
+            .insert(presented.to_owned(), identity);
         self
     }
 
@@ -85,12 +88,12 @@ impl Host {
     }
 
     /// Every `metrics.count`: name, value, labels.
-    pub fn counts(&self) -> Vec<(String, u64, Vec<(String, String)>)> {
+    pub fn counts(&self) -> Vec<Sample<u64>> {
         self.0.counts.borrow().clone()
     }
 
     /// Every `metrics.observe`: name, value, labels.
-    pub fn samples(&self) -> Vec<(String, f64, Vec<(String, String)>)> {
+    pub fn samples(&self) -> Vec<Sample<f64>> {
         self.0.samples.borrow().clone()
     }
 }

@@ -10,10 +10,22 @@ pub fn manifest_problems<P: Policy>() -> Vec<String> {
     let manifest = P::manifest();
     let mut problems = Vec::new();
     if !is_name(&manifest.name) {
-        problems.push(format!("name: `{}` is not 1-64 of [a-z0-9-]", manifest.name));
+        problems.push(format!(
+            "name: `{}` is not 1-64 of [a-z0-9-]",
+            manifest.name
+        ));
     }
-    let numbers = manifest.version.split(['-', '+']).next().unwrap_or_default();
-    if numbers.split('.').filter(|n| n.parse::<u64>().is_ok()).count() != 3 {
+    let numbers = manifest
+        .version
+        .split(['-', '+'])
+        .next()
+        .unwrap_or_default();
+    if numbers
+        .split('.')
+        .filter(|n| n.parse::<u64>().is_ok())
+        .count()
+        != 3
+    {
         problems.push(format!("version: `{}` is not semantic", manifest.version));
     }
     if manifest.description.is_empty() {
@@ -48,7 +60,11 @@ fn check_schema(path: &str, schema: &Map<String, Value>, problems: &mut Vec<Stri
     for (key, value) in schema {
         match value {
             Value::Object(inner) => check_schema(&format!("{path}/{key}"), inner, problems),
-            Value::Array(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+            Value::Array(_)
+            | Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_) => {}
         }
     }
 }
@@ -78,7 +94,13 @@ mod tests {
     #[test]
     fn problems_are_named() {
         let problems = manifest_problems::<Sloppy>();
-        let starts = ["name:", "version:", "description:", "config-schema:", "config-schema/properties/a:"];
+        let starts = [
+            "name:",
+            "version:",
+            "description:",
+            "config-schema:",
+            "config-schema/properties/a:",
+        ];
         assert_eq!(problems.len(), starts.len(), "{problems:?}");
         for (problem, start) in problems.iter().zip(starts) {
             assert!(problem.starts_with(start), "{problem}");
