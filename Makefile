@@ -29,7 +29,7 @@ guests: setup ## build the policies in plugins/ into target/plugins/*.wasm
 run: setup ## build everything and start the demo; flags go in ARGS="--listen 127.0.0.1:5000"
 	cargo build --locked --release $(RELEASE)
 	PORTCULLIS_GUEST=$(TARGET)/release/portcullis-guest scripts/build-guests.sh
-	@exec $(TARGET)/release/portcullis demo $(ARGS)
+	@PORTCULLIS_PLUGINS_DIR=target/plugins exec $(TARGET)/release/portcullis demo $(ARGS)
 
 .PHONY: test
 test: setup ## run every test: units, policies, the built binary with real servers and clients
@@ -52,9 +52,11 @@ lint: ## formatting, clippy, generated bindings, licences and bans of dependenci
 .PHONY: bench
 bench: setup ## measure one hook, one chain and the whole walk; writes target/bench/report.json
 	cargo build --locked --release $(RELEASE)
+	cargo build --locked --release --package portcullis-benches --bins
 	PORTCULLIS_GUEST=$(TARGET)/release/portcullis-guest scripts/build-guests.sh
 	scripts/bench-tools.sh
-	cargo bench --locked --package portcullis-benches -- $(ARGS)
+	cargo bench --locked --package portcullis-benches
+	$(TARGET)/release/portcullis-bench $(ARGS)
 
 .PHONY: clean
 clean: ## remove everything that was built; the guests' compiler stays in its cache
