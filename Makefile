@@ -41,8 +41,8 @@ test: setup ## run every test: units, policies, the built binary with real serve
 
 .PHONY: lint
 lint: ## formatting, clippy, generated bindings, licences and bans of dependencies
-	cargo fmt --all --check
-	cd plugins && cargo fmt --all --check
+	cargo fmt --check
+	cd plugins && cargo fmt --check
 	cargo clippy --locked $(EVERYTHING) -- --deny warnings
 	cd plugins && cargo clippy --locked $(EVERYTHING) -- --deny warnings
 	cargo build --locked --workspace --bin portcullis-guest
