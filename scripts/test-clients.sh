@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# Installs the official MCP clients and servers that the black-box tests talk to, from lock files, into
+# target/test-clients: a Python environment (venv) and Node modules. A second run costs milliseconds.
+#
+#   scripts/test-clients.sh
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+readonly root
+readonly sources=$root/tests/clients
+# The folder of the workspace's own target, wherever cargo has been told to put it.
+readonly clients=${CARGO_TARGET_DIR:-$root/target}/test-clients
+readonly NODE_MAJOR_MIN=20
+
+say() { printf 'test-clients: %s\n' "$*" >&2; }
+
+fail() {
+  say "$1"
+  shift
+  printf '  %s\n' "$@" >&2
+  exit 1
+}
+
+need() {
+  command -v "$1" >/dev/null || fail "$1 is not installed" "$2"
+}
+
+# $1: a stamp; the rest: files. Whether the stamp holds these very files.
+up_to_date() {
+  local stamp=$1
+  shift
+  [[ -e $stamp ]] && [[ $(cat "$stamp") == "$(fingerprint "$@")" ]]
+}
+
+fingerprint() { cat -- "$@" | sha256sum | cut -d' ' -f1; }
+
+install_python() {
+  local lock=$sources/python/requirements.txt venv=$clients/venv
+  up_to_date "$venv/.installed" "$lock" && [[ -x $venv/bin/python ]] && return
+  need python3 "Install Python 3.10 or newer with its module venv (Debian: apt-get install python3-venv)."
+  python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' || fail "python3 is older than 3.10" "Install a newer one."
+  python3 -c 'import venv, ensurepip' 2>/dev/null || fail "python3 has no module venv" "Debian: apt-get install python3-venv"
+  say "installing Python clients into $venv"
+  rm -rf "$venv"
+  python3 -m venv "$venv"
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$lock"
+  fingerprint "$lock" >"$venv/.installed"
+}
+
+install_node() {
+  local lock=$sources/node/package-lock.json modules=$clients/node
+  need node "Install Node $NODE_MAJOR_MIN or newer (https://nodejs.org)."
+  need npm "Install npm, which comes with Node (https://nodejs.org)."
+  local major
+  major=$(node -p 'process.versions.node.split(".")[0]')
+  ((major >= NODE_MAJOR_MIN)) || fail "node is version $major" "Install Node $NODE_MAJOR_MIN or newer."
+  # Scripts find their packages next to themselves, so they are copied there, each time.
+  mkdir -p "$modules"
+  cp "$sources"/node/*.js "$sources"/node/package*.json "$modules/"
+  up_to_date "$modules/.installed" "$lock" && [[ -d $modules/node_modules ]] && return
+  say "installing Node clients into $modules"
+  (cd "$modules" && npm ci --silent --no-audit --no-fund --ignore-scripts)
+  fingerprint "$lock" >"$modules/.installed"
+}
+
+mkdir -p "$clients"
+install_python
+install_node

@@ -1,0 +1,26 @@
+//! The black-box tests. One module for each topic; each test sets its scene with the harness in `portcullis_tests`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops where it is wrong"
+)]
+#![allow(
+    clippy::too_many_lines,
+    reason = "a table of cases and the snapshot of their answers are read together"
+)]
+
+mod bad_input;
+mod cli;
+mod clients;
+mod demo;
+mod harness;
+mod hostile;
+mod ops;
+mod plugins;
+mod restart;
+mod stateless;
+mod swap;
+mod tenants;
+mod upstreams;

@@ -1,0 +1,93 @@
+//! Where built things are: binaries, plugins, the official clients.
+//!
+//! All of it is built before tests run (`make test` does that). What is missing is said with the command that makes it.
+
+use std::path::{Path, PathBuf};
+
+/// The workspace's root.
+#[must_use]
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the tests are a folder of the workspace")
+        .to_owned()
+}
+
+/// The folder that cargo builds into. A test runs from `<target>/<profile>/deps`.
+fn target() -> PathBuf {
+    let profile = profile();
+    profile
+        .parent()
+        .expect("a profile is a folder of the target")
+        .to_owned()
+}
+
+fn profile() -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows its own file");
+    let deps = test.parent().expect("a test is in a folder");
+    deps.parent()
+        .expect("tests are in the folder deps")
+        .to_owned()
+}
+
+fn existing(path: PathBuf, make: &str) -> PathBuf {
+    assert!(
+        path.exists(),
+        "{} is missing: run `{make}` first",
+        path.display()
+    );
+    path
+}
+
+/// The gateway.
+#[must_use]
+pub fn portcullis() -> PathBuf {
+    existing(
+        profile().join("portcullis"),
+        "cargo build -p portcullis-gateway",
+    )
+}
+
+/// The demo MCP server.
+#[must_use]
+pub fn example_upstream() -> PathBuf {
+    existing(
+        profile().join("example-upstream"),
+        "cargo build -p portcullis-example-upstream",
+    )
+}
+
+/// A shipped plugin, by name.
+#[must_use]
+pub fn plugin(name: &str) -> PathBuf {
+    let folder = std::env::var_os("PORTCULLIS_PLUGINS_DIR")
+        .map_or_else(|| root().join("target/plugins"), PathBuf::from);
+    existing(
+        folder.join(format!("{name}.wasm")),
+        "scripts/build-guests.sh",
+    )
+}
+
+/// The Python that has the official SDK.
+#[must_use]
+pub fn python() -> PathBuf {
+    existing(
+        target().join("test-clients/venv/bin/python"),
+        "scripts/test-clients.sh",
+    )
+}
+
+/// A script or package of the official Node clients and servers.
+#[must_use]
+pub fn node(path: &str) -> PathBuf {
+    existing(
+        target().join("test-clients/node").join(path),
+        "scripts/test-clients.sh",
+    )
+}
+
+/// The contract of policies.
+#[must_use]
+pub fn wit() -> PathBuf {
+    root().join("wit")
+}
