@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use portcullis_protocol::envelope::EnvelopeError;
-use portcullis_protocol::error::{INTERNAL_ERROR, INVALID_PARAMS};
 use portcullis_protocol::lifecycle::LifecycleError;
 use portcullis_protocol::listing::ListingError;
 use portcullis_protocol::splice::SpliceError;
 use portcullis_protocol::sse::SseError;
 use thiserror::Error;
+
+mod public;
 
 /// Why the upstreams could not be set up.
 #[derive(Debug, Error)]
@@ -319,99 +320,6 @@ impl UpstreamError {
             | Self::Spawn { upstream, .. }
             | Self::Exited { upstream, .. }
             | Self::Restarting { upstream, .. } => upstream,
-        }
-    }
-
-    /// What the caller may read: what happened and what to do, without the inside of the house.
-    #[must_use]
-    pub fn public_message(&self) -> String {
-        let upstream = self.upstream();
-        match self {
-            Self::Misconfigured { .. } | Self::Spawn { .. } => format!(
-                "The upstream \"{upstream}\" is not set up correctly. Ask the operator of this gateway to check its definition."
-            ),
-            Self::Unhealthy { retry_after_ms, .. } | Self::Restarting { retry_after_ms, .. } => {
-                format!(
-                    "The upstream \"{upstream}\" has failed repeatedly. Try again in {retry_after_ms} ms."
-                )
-            }
-            Self::Busy { .. } => {
-                format!(
-                    "The upstream \"{upstream}\" has too many calls waiting. Try again shortly."
-                )
-            }
-            Self::Stopped { .. } => {
-                "This gateway is shutting down. Repeat the call on a new connection.".to_owned()
-            }
-            Self::Connect { .. } => {
-                format!("The upstream \"{upstream}\" cannot be reached. Try again later.")
-            }
-            Self::Interrupted { .. } | Self::Body { .. } | Self::Exited { .. } => format!(
-                "The upstream \"{upstream}\" stopped before it had answered. It may have begun the call: repeat it only if that is safe."
-            ),
-            Self::Timeout { timeout_ms, .. } => format!(
-                "The upstream \"{upstream}\" did not answer within {timeout_ms} ms. It may have begun the call: repeat it only if that is safe."
-            ),
-            Self::Status { status, .. } => format!(
-                "The upstream \"{upstream}\" refused the call with HTTP status {}. Ask the operator of this gateway to look at it.",
-                status.as_u16()
-            ),
-            Self::ContentType { .. }
-            | Self::Envelope { .. }
-            | Self::Stream { .. }
-            | Self::Unexpected { .. }
-            | Self::Lifecycle { .. }
-            | Self::NoRevision { .. }
-            | Self::Refused { .. }
-            | Self::Listing { .. } => format!(
-                "The upstream \"{upstream}\" gave an answer that is not MCP. Ask the operator of this gateway to look at it."
-            ),
-            Self::TooLarge { .. } | Self::ListTooLong { .. } => format!(
-                "The upstream \"{upstream}\" answered with more than this gateway passes on. Ask for less at a time."
-            ),
-            Self::Params { .. } => {
-                "\"params\" and \"params._meta\" must be JSON objects.".to_owned()
-            }
-        }
-    }
-
-    /// The HTTP status to answer with, where the transport allows one: 502, 503 or 504; 400 for the caller's own fault.
-    #[must_use]
-    pub fn http_status(&self) -> u16 {
-        match self {
-            Self::Unhealthy { .. }
-            | Self::Busy { .. }
-            | Self::Stopped { .. }
-            | Self::Restarting { .. } => 503,
-            Self::Timeout { .. } => 504,
-            Self::Params { .. } => 400,
-            Self::Misconfigured { .. }
-            | Self::Connect { .. }
-            | Self::Interrupted { .. }
-            | Self::Status { .. }
-            | Self::ContentType { .. }
-            | Self::Body { .. }
-            | Self::Envelope { .. }
-            | Self::Stream { .. }
-            | Self::Unexpected { .. }
-            | Self::TooLarge { .. }
-            | Self::Lifecycle { .. }
-            | Self::NoRevision { .. }
-            | Self::Refused { .. }
-            | Self::Listing { .. }
-            | Self::ListTooLong { .. }
-            | Self::Spawn { .. }
-            | Self::Exited { .. } => 502,
-        }
-    }
-
-    /// The JSON-RPC code to answer with.
-    #[must_use]
-    pub fn code(&self) -> i32 {
-        if matches!(self, Self::Params { .. }) {
-            INVALID_PARAMS
-        } else {
-            INTERNAL_ERROR
         }
     }
 

@@ -61,8 +61,8 @@ impl Health {
                 Ordering::Relaxed,
                 Ordering::Relaxed,
             )
-            .map(|_| ())
-            .map_err(|_| hold_ms)
+            .map(|_moved| ())
+            .map_err(|_moved_on| hold_ms)
     }
 
     /// Takes in how a call ended.

@@ -4,6 +4,7 @@
 //! of it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::HeaderMap;
 use portcullis_protocol::bridge::{self, Sender};
@@ -15,6 +16,8 @@ use super::error::UpstreamError;
 use super::http::{message_of, result_of};
 use super::outgoing::{CAPABILITIES, CLIENT_INFO, Outgoing};
 use super::{Conversation, Transport, Upstream};
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 impl Upstream {
     /// Every entry of a list, in the upstream's order.
@@ -62,11 +65,13 @@ impl Upstream {
             Transport::Broken(_) => (Era::Session, &own),
         };
         let params = self.page_params(era, cursor)?;
+        // Lists of one upstream may be asked for at the same time, in one session.
+        let id = format!("\"pc-list-{}\"", NEXT_ID.fetch_add(1, Ordering::Relaxed));
         let headers = HeaderMap::new();
         let out = Outgoing {
             era,
             revision: Revision::newest_of(era),
-            id: "\"pc-list\"",
+            id: &id,
             method: kind.method(),
             params: Some(&params),
             original: None,

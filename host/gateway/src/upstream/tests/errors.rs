@@ -11,6 +11,12 @@ use portcullis_protocol::sse::SseError;
 use super::*;
 
 fn all() -> Vec<UpstreamError> {
+    let mut all = of_the_way();
+    all.extend(of_the_answer());
+    all
+}
+
+fn of_the_way() -> Vec<UpstreamError> {
     let upstream: Arc<str> = "crm".into();
     let upstream = || Arc::clone(&upstream);
     vec![
@@ -33,6 +39,13 @@ fn all() -> Vec<UpstreamError> {
             upstream: upstream(),
             timeout_ms: 30_000,
         },
+    ]
+}
+
+fn of_the_answer() -> Vec<UpstreamError> {
+    let upstream: Arc<str> = "crm".into();
+    let upstream = || Arc::clone(&upstream);
+    vec![
         UpstreamError::Status {
             upstream: upstream(),
             status: StatusCode::UNAUTHORIZED,

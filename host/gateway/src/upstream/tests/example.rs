@@ -175,6 +175,7 @@ async fn a_caller_that_cancels_or_leaves_is_passed_on() {
     tokio::select! {
         _ = waits => {}
         () = async {
+            until("the call waits for the process", || upstream.in_flight() == 1).await;
             upstream.notify(&Conversation::default(), outgoing_of(cancelled, &headers)).await.unwrap();
             upstream.notify(&conversation, outgoing_of(cancelled, &headers)).await.unwrap();
             count(&upstream, "cancelled", 1).await;

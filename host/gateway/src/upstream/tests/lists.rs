@@ -48,6 +48,19 @@ async fn every_page_is_followed_in_either_era() {
             .unwrap_err();
         assert!(matches!(odd, UpstreamError::Listing { .. }), "{odd:?}");
     }
+    let ids: Vec<_> = session
+        .seen()
+        .iter()
+        .map(|seen| seen.body["id"].to_string())
+        .collect();
+    let lists = ids.iter().filter(|id| id.contains("pc-list"));
+    assert_eq!(
+        lists
+            .clone()
+            .collect::<std::collections::HashSet<_>>()
+            .len(),
+        lists.count()
+    );
     assert_eq!(
         session.count("initialize"),
         1,

@@ -63,7 +63,7 @@ impl Peer {
                 answer(one).await
             })
         });
-        tokio::task::spawn(async move { axum::serve(listener, app).await });
+        tokio_util::task::TaskTracker::new().spawn(async move { axum::serve(listener, app).await });
         Self { url, seen }
     }
 
