@@ -39,9 +39,13 @@ has_target() {
   compgen -G "$lib/libstd-*.rlib" >/dev/null
 }
 
-# rust-lld of the machine's toolchain, or LLVM's wasm-ld; nothing when neither is there.
+# The linker that is set already, rust-lld of the machine's toolchain, or LLVM's wasm-ld; nothing when none is there.
 find_linker() {
-  local sysroot host candidate
+  local sysroot host candidate=${CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER:-}
+  if [[ -x $candidate ]]; then
+    printf '%s' "$candidate"
+    return
+  fi
   sysroot=$("$1" --print sysroot)
   host=$("$1" -vV | sed -n 's/^host: //p')
   candidate=$sysroot/lib/rustlib/$host/bin/rust-lld
@@ -54,14 +58,10 @@ find_linker() {
   done
 }
 
-# $1: compiler. $2: the machine's compiler, whose linker is used.
+# $1: compiler. $2: linker.
 announce() {
-  local linker
-  linker=$(find_linker "$2" | tr -d '\n')
-  [[ -n $linker ]] || fail "no linker for WebAssembly next to $2" \
-    "Install LLVM's linker (Debian: apt-get install lld) or a rustup toolchain, which carries rust-lld, and run this again."
   printf 'export RUSTC=%q\n' "$1"
-  printf 'export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=%q\n' "$linker"
+  printf 'export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=%q\n' "$2"
 }
 
 # Debian's packages for this machine: an architecture, its loader and its library folder.
@@ -86,6 +86,7 @@ APT::Architectures { "$2"; };
 APT::Sandbox::User "$(id -un)";
 Acquire::Languages "none";
 Acquire::Retries "3";
+APT::Update::Error-Mode "any";
 Dir::Etc::sourcelist "$1/sources.list";
 Dir::Etc::sourceparts "/dev/null";
 Dir::Etc::preferencesparts "/dev/null";
@@ -151,18 +152,22 @@ fetch_debian() {
 }
 
 main() {
-  local system_rustc=${RUSTC:-rustc} layout final
+  local system_rustc=${RUSTC:-rustc} linker layout architecture loader libraries final
   command -v "$system_rustc" >/dev/null || fail "no Rust compiler: '$system_rustc' is not on the PATH" \
     "Install Rust 1.95 or newer (https://rustup.rs), or set RUSTC."
 
+  linker=$(find_linker "$system_rustc" | tr -d '\n')
+  [[ -n $linker ]] || fail "no linker for WebAssembly next to $system_rustc" \
+    "Install LLVM's linker (Debian: apt-get install lld) or a rustup toolchain, which carries rust-lld, and run this again."
+
   if has_target "$system_rustc"; then
-    announce "$system_rustc" "$system_rustc"
+    announce "$system_rustc" "$linker"
     return
   fi
   if [[ ${RUSTUP_AUTO_INSTALL:-1} != 0 ]] && command -v rustup >/dev/null; then
     say "rustup target add $TARGET"
     if rustup target add "$TARGET" >&2 && has_target "$system_rustc"; then
-      announce "$system_rustc" "$system_rustc"
+      announce "$system_rustc" "$linker"
       return
     fi
     say "rustup could not add the target; trying Debian's packages"
@@ -173,7 +178,7 @@ main() {
   final=$CACHE/wasm-toolchain-$SUITE-$RUST_VERSION-$architecture-r$REVISION
   [[ -x $final/bin/rustc ]] || fetch_debian "$final" "$architecture" "$loader" "$libraries"
   has_target "$final/bin/rustc" || fail "the compiler in $final does not work" "Remove that folder and run this again."
-  announce "$final/bin/rustc" "$system_rustc"
+  announce "$final/bin/rustc" "$linker"
 }
 
 main "$@"
