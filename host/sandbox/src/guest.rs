@@ -115,13 +115,15 @@ impl Guest {
             reply: None,
             host_calls_left: limits.budget.host_calls_max,
             log_lines_left: limits.budget.log_lines_max,
+            ticks_left: ticks(LIFECYCLE_DEADLINE_MS),
             scope,
             services,
         };
         let mut store = Store::new(&sandbox.engine, state);
         store.limiter(|state| &mut state.memory);
+        store.epoch_deadline_callback(|mut store| Ok(store.data_mut().tick()));
         store.set_hostcall_fuel(usize::try_from(limits.output_bytes_max).unwrap_or(usize::MAX));
-        store.set_epoch_deadline(ticks(LIFECYCLE_DEADLINE_MS));
+        store.set_epoch_deadline(1);
         let instance = pre.instantiate(&mut store)?;
         let of = &instance;
         let lifecycle = indices.lifecycle.load(&mut store, of)?;
@@ -209,9 +211,10 @@ impl Guest {
 
     /// Fresh bounds for the next hook.
     pub(crate) fn arm(&mut self, deadline_ms: u32) {
-        self.store.set_epoch_deadline(ticks(deadline_ms));
+        self.store.set_epoch_deadline(1);
         let budget = self.limits.budget;
         let state = self.store.data_mut();
+        state.ticks_left = ticks(deadline_ms);
         state.host_calls_left = budget.host_calls_max;
         state.log_lines_left = budget.log_lines_max;
         self.uses = self.uses.saturating_add(1);
@@ -252,8 +255,8 @@ impl GuestLimits {
 }
 
 /// The epoch may advance right after the deadline is set, hence one tick more.
-fn ticks(deadline_ms: u32) -> u64 {
-    u64::from(deadline_ms.div_ceil(TICK_MS)) + 1
+fn ticks(deadline_ms: u32) -> u32 {
+    deadline_ms.div_ceil(TICK_MS).saturating_add(1)
 }
 
 /// The services of an instance that only describes itself: none.

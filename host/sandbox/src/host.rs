@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use wasmtime::component::{HasSelf, Linker, Resource};
-use wasmtime::{ResourceLimiter, Result};
+use wasmtime::{ResourceLimiter, Result, UpdateDeadline};
 
 use crate::bindings::portcullis::policy as wit;
 use crate::failure::Breach;
@@ -34,11 +34,24 @@ pub(crate) struct GuestState {
     pub(crate) reply: Option<Arc<dyn ReplyView>>,
     pub(crate) host_calls_left: u32,
     pub(crate) log_lines_left: u32,
+    pub(crate) ticks_left: u32,
     pub(crate) scope: Arc<Scope>,
     pub(crate) services: Arc<dyn Services>,
 }
 
 impl GuestState {
+    /// Called when a running guest meets a new epoch. What counts are the epochs that it was seen in: a guest whose
+    /// thread the system left waiting meanwhile has not used them up, and is not blamed for a busy machine.
+    pub(crate) fn tick(&mut self) -> UpdateDeadline {
+        match self.ticks_left.checked_sub(1) {
+            Some(left) => {
+                self.ticks_left = left;
+                UpdateDeadline::Continue(1)
+            }
+            None => UpdateDeadline::Interrupt,
+        }
+    }
+
     fn spend(&mut self) -> Result<()> {
         match self.host_calls_left.checked_sub(1) {
             Some(left) => {

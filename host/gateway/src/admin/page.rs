@@ -42,10 +42,15 @@ impl<S: Send + Sync> FromRequestParts<S> for PageOf {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         match Query::<PageQuery>::from_request_parts(parts, state).await {
             Ok(Query(query)) => Ok(Self(query)),
-            Err(rejection) => Err(Problem::bad_request(format!(
-                "{}: use limit=1 to {LIMIT_MAX} and cursor",
-                rejection.body_text()
-            ))),
+            Err(rejection) => {
+                let text = rejection.body_text();
+                let cause = text
+                    .rsplit_once("query string: ")
+                    .map_or(text.as_str(), |(_, cause)| cause);
+                Err(Problem::bad_request(format!(
+                    "the query is not valid: {cause}. Use limit=1 to {LIMIT_MAX} and cursor"
+                )))
+            }
         }
     }
 }

@@ -116,81 +116,70 @@ async fn the_openapi_document_has_every_path() {
 }
 
 #[tokio::test]
-async fn a_tenant_and_its_documents_come_and_go() {
+async fn a_tenant_is_created_replaced_and_deleted() {
     let plane = Plane::new().await;
     let tenant = "/api/v1/tenants/acme";
-    assert_eq!(
-        plane
-            .put(tenant, json!({"description": "one"}))
-            .await
-            .status,
-        StatusCode::CREATED
-    );
-    assert_eq!(
-        plane
-            .put(tenant, json!({"description": "two"}))
-            .await
-            .status,
-        StatusCode::OK
-    );
+    let made = plane.put(tenant, json!({"description": "one"})).await;
+    assert_eq!(made.status, StatusCode::CREATED);
+    let changed = plane.put(tenant, json!({"description": "two"})).await;
+    assert_eq!(changed.status, StatusCode::OK);
     assert_eq!(plane.get(tenant).await.body, json!({"description": "two"}));
     assert_eq!(
         plane.get("/api/v1/tenants").await.body,
         json!({"items": [{"name": "acme", "spec": {"description": "two"}}]})
     );
+    assert_eq!(plane.delete(tenant).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(plane.get(tenant).await.status, StatusCode::NOT_FOUND);
+}
 
-    let upstream = format!("{tenant}/upstreams/a");
+#[tokio::test]
+async fn documents_stay_while_others_refer_to_them() {
+    let plane = Plane::new().await;
+    plane.put("/api/v1/tenants/acme", json!({})).await;
+    let upstream = "/api/v1/tenants/acme/upstreams/a";
+    let server = "/api/v1/tenants/acme/servers/main";
+    plane
+        .put(upstream, json!({"url": "https://a.example/mcp"}))
+        .await;
     let made = plane
-        .put(
-            &upstream,
-            json!({"url": "https://a.example/mcp", "headers": {"x-key": "s3cret"}}),
-        )
+        .put(server, json!({"upstreams": [{"name": "a"}]}))
         .await;
     assert_eq!(made.status, StatusCode::CREATED);
-    let mut shown = plane.get(&upstream).await.body;
+    assert_eq!(plane.delete(upstream).await.status, StatusCode::CONFLICT);
+    assert_eq!(plane.delete(server).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(plane.delete(upstream).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(plane.get(upstream).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_document_can_be_read_edited_and_put_back() {
+    let plane = Plane::new().await;
+    plane.put("/api/v1/tenants/acme", json!({})).await;
+    let upstream = "/api/v1/tenants/acme/upstreams/a";
+    let document = json!({"url": "https://a.example/mcp", "headers": {"x-key": "s3cret"}});
+    let made = plane.put(upstream, document).await;
+    assert_eq!(made.status, StatusCode::CREATED);
+    let mut shown = plane.get(upstream).await.body;
     assert_eq!(
         shown,
         json!({"url": "https://a.example/mcp", "headers": {"x-key": "***"}, "timeout_ms": 30_000})
     );
     assert_eq!(made.body, shown);
     shown["timeout_ms"] = json!(5_000);
-    assert_eq!(plane.put(&upstream, shown).await.status, StatusCode::OK);
+    assert_eq!(plane.put(upstream, shown).await.status, StatusCode::OK);
     let stored = plane.store.tenant_state("acme").await.unwrap().unwrap();
     assert_eq!(stored.upstreams["a"].headers["x-key"].expose(), "s3cret");
     assert_eq!(stored.upstreams["a"].timeout_ms, 5_000);
 
-    assert_eq!(
-        plane
-            .put(
-                &format!("{tenant}/servers/main"),
-                json!({"upstreams": [{"name": "a"}]})
-            )
-            .await
-            .status,
-        StatusCode::CREATED
-    );
+    let issuers = "/api/v1/tenants/acme/issuers";
     let mut issuer = json!({"issuer": "https://login.example", "secret": "s3cret".repeat(6)});
-    assert_eq!(
-        plane
-            .put(&format!("{tenant}/issuers/login"), issuer.clone())
-            .await
-            .status,
-        StatusCode::CREATED
-    );
+    let made = plane.put(&format!("{issuers}/login"), issuer.clone()).await;
+    assert_eq!(made.status, StatusCode::CREATED);
     issuer["secret"] = json!("***");
     assert_eq!(
-        plane.get(&format!("{tenant}/issuers")).await.body,
+        plane.get(issuers).await.body,
         json!({"items": [{"name": "login", "spec": issuer}]})
     );
-    assert_eq!(plane.delete(&upstream).await.status, StatusCode::CONFLICT);
-    assert_eq!(
-        plane.delete(&format!("{tenant}/servers/main")).await.status,
-        StatusCode::NO_CONTENT
-    );
-    assert_eq!(plane.delete(&upstream).await.status, StatusCode::NO_CONTENT);
-    assert_eq!(plane.get(&upstream).await.status, StatusCode::NOT_FOUND);
-    assert_eq!(plane.delete(tenant).await.status, StatusCode::NO_CONTENT);
-    assert_eq!(plane.get(tenant).await.status, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]
@@ -258,7 +247,7 @@ async fn policies_have_revisions() {
         request
     };
     let moved = plane.ask(matching("\"0\"")).await;
-    insta::assert_snapshot!(moved.problem(), @"412 revision-moved : the policies are at revision 1, not 0: read them again, and apply the change to that");
+    insta::assert_snapshot!(moved.problem(), @"412 revision-moved: the policies are at revision 1, not 0: read them again, and apply the change to that");
     assert_eq!(
         plane.ask(matching("1")).await.status,
         StatusCode::BAD_REQUEST
@@ -271,7 +260,18 @@ async fn policies_have_revisions() {
         plane.ask(matching("*")).await.headers[header::ETAG],
         "\"3\""
     );
+}
 
+#[tokio::test]
+async fn revisions_are_listed_and_shown() {
+    let plane = Plane::new().await;
+    let policies = "/api/v1/tenants/acme/policies";
+    plane.put("/api/v1/tenants/acme", json!({})).await;
+    for anonymous in [true, false, false] {
+        plane
+            .put(policies, json!({"bindings": [], "anonymous": anonymous}))
+            .await;
+    }
     let first = plane.get(&format!("{policies}/revisions?limit=2")).await;
     assert_eq!(
         (
@@ -349,39 +349,26 @@ async fn plugins_are_found_paged_and_deleted() {
     );
 }
 
+/// The problems that requests end in, one a line.
+async fn problems(plane: &Plane, requests: Vec<Request<Body>>) -> String {
+    let mut problems = Vec::new();
+    for request in requests {
+        problems.push(plane.ask(request).await.problem());
+    }
+    problems.join("\n")
+}
+
+fn json_put(path: &str, body: &str) -> Request<Body> {
+    let path = format!("/api/v1/tenants/{path}");
+    request(Method::PUT, &path, "application/json", body.to_owned())
+}
+
 #[tokio::test]
-async fn refusals_say_what_to_do() {
+async fn paths_that_lead_nowhere_say_where_to_go() {
     let plane = Plane::new().await;
     plane.put("/api/v1/tenants/acme", json!({})).await;
-    plane.put("/api/v1/tenants/globex", json!({})).await;
-    plane
-        .put(
-            "/api/v1/tenants/acme/upstreams/a",
-            json!({"url": "http://a"}),
-        )
-        .await;
-    plane
-        .put(
-            "/api/v1/tenants/globex/upstreams/a",
-            json!({"url": "http://a"}),
-        )
-        .await;
-    plane
-        .put(
-            "/api/v1/tenants/acme/servers/main",
-            json!({"upstreams": [{"name": "a"}], "hosts": ["a.example"]}),
-        )
-        .await;
-    let put = |path: &str, body: &str| {
-        request(
-            Method::PUT,
-            &format!("/api/v1/tenants/{path}"),
-            "application/json",
-            body.to_owned(),
-        )
-    };
     let get = |path: &str| request(Method::GET, path, "", "");
-    let cases = [
+    let requests = vec![
         get("/api/v2/tenants"),
         request(Method::PATCH, "/api/v1/tenants", "", ""),
         request(Method::POST, "/health", "", ""),
@@ -392,105 +379,121 @@ async fn refusals_say_what_to_do() {
         get("/api/v1/plugins/what"),
         get("/api/v1/plugins/p@1"),
         get("/api/v1/tenants/acme/policies/revisions/last"),
-        put("Acme", "{}"),
-        put("acme", "{"),
-        put("acme", "{} {}"),
-        put("acme", "{\"descripton\": \"x\"}"),
-        put("acme/upstreams/x", "{\"url\": 7}"),
-        put(
+        json_put("nobody/upstreams/x", r#"{"url": "http://x"}"#),
+        json_put("Acme", "{}"),
+    ];
+    insta::assert_snapshot!(problems(&plane, requests).await, @r#"
+404 not-found: /api/v2/tenants leads nowhere; GET /openapi.json lists every path
+405 method-not-allowed: /api/v1/tenants does not take PATCH; GET /openapi.json lists what it takes
+405 method-not-allowed: /health does not take POST; GET /openapi.json lists what it takes
+404 not-found: there is no tenant `nobody`: create it with PUT /api/v1/tenants/nobody
+404 not-found: there is no upstream `zebra`
+400 bad-request: the query is not valid: limit: invalid digit found in string. Use limit=1 to 500 and cursor
+400 bad-request: the query is not valid: page: unknown field `page`, expected `limit` or `cursor`. Use limit=1 to 500 and cursor
+400 bad-request: `what` names no plugin: write `name@version`, or `sha256:` and 64 lower-case hex digits
+404 not-found: the plugin p@1 is not published
+400 bad-request: a revision is a number
+404 not-found: there is no tenant `nobody`: create it with PUT /api/v1/tenants/nobody
+400 bad-request: `Acme` is not a name: use 1-63 of a-z, 0-9 and `-`, starting with a letter and without `--`
+"#);
+}
+
+#[tokio::test]
+async fn documents_are_refused_with_the_field() {
+    let plane = Plane::new().await;
+    plane.put("/api/v1/tenants/acme", json!({})).await;
+    plane
+        .put(
+            "/api/v1/tenants/acme/upstreams/a",
+            json!({"url": "http://a"}),
+        )
+        .await;
+    let requests = vec![
+        json_put("acme", "{"),
+        json_put("acme", "{} {}"),
+        json_put("acme", r#"{"descripton": "x"}"#),
+        json_put("acme/upstreams/x", r#"{"url": 7}"#),
+        json_put(
             "acme/upstreams/x",
-            "{\"url\": \"http://x\", \"labels\": {\"a/b\": 1}}",
+            r#"{"url": "http://x", "labels": {"a/b": 1}}"#,
         ),
-        put(
+        json_put(
             "acme/servers/x",
-            "{\"upstreams\": [{\"name\": \"a\"}, {\"nam\": \"a\"}]}",
+            r#"{"upstreams": [{"name": "a"}, {"nam": "a"}]}"#,
         ),
-        put(
+        json_put(
             "acme/servers/x",
-            "{\"upstreams\": [{\"name\": \"a\"}], \"naming\": \"prefix\"}",
+            r#"{"upstreams": [{"name": "a"}], "naming": "prefix"}"#,
         ),
-        put("nobody/upstreams/x", "{\"url\": \"http://x\"}"),
-        put(
-            "globex/servers/main",
-            "{\"upstreams\": [{\"name\": \"a\"}]}",
-        ),
-        put(
-            "globex/servers/other",
-            "{\"upstreams\": [{\"name\": \"a\"}], \"hosts\": [\"a.example\"]}",
-        ),
-        put(
+        json_put("acme/policies", r#"{"bindings": [{"plugin": "p@1.0.0"}]}"#),
+        json_put("acme/policies", r#"{"bindings": [{"plugin": "latest"}]}"#),
+        json_put(
             "acme/policies",
-            "{\"bindings\": [{\"plugin\": \"p@1.0.0\"}]}",
-        ),
-        put(
-            "acme/policies",
-            "{\"bindings\": [{\"plugin\": \"latest\"}]}",
-        ),
-        put(
-            "acme/policies",
-            "{\"bindings\": [{\"plugin\": \"p@1\", \"on_failure\": \"open\", \"limit\": {}}]}",
-        ),
-        request(Method::PUT, "/api/v1/tenants/acme", "text/plain", "{}"),
-        request(Method::POST, "/api/v1/plugins", "application/json", "{}"),
-        put(
-            "acme",
-            &format!(
-                "{{\"description\": \"{}\"}}",
-                "x".repeat(DOCUMENT_BYTES_MAX)
-            ),
-        ),
-        request(
-            Method::POST,
-            "/api/v1/plugins",
-            "application/wasm",
-            vec![0; PLUGIN_BYTES_MAX + 1],
-        ),
-        request(
-            Method::POST,
-            "/api/v1/plugins",
-            "application/wasm",
-            "not a component",
-        ),
-        request(
-            Method::POST,
-            "/api/v1/plugins",
-            "application/wasm",
-            &b"\0asm\x01\0\0\0"[..],
+            r#"{"bindings": [{"plugin": "p@1", "limit": {}}]}"#,
         ),
     ];
-    let mut refusals = Vec::new();
-    for case in cases {
-        refusals.push(plane.ask(case).await.problem());
-    }
-    insta::assert_snapshot!(refusals.join("\n"), @r#"
-404 not-found : /api/v2/tenants leads nowhere; GET /openapi.json lists every path
-405 method-not-allowed : /api/v1/tenants does not take PATCH; GET /openapi.json lists what it takes
-405 method-not-allowed : /health does not take POST; GET /openapi.json lists what it takes
-404 not-found : there is no tenant `nobody`: create it with PUT /api/v1/tenants/nobody
-404 not-found : there is no upstream `zebra`
-400 bad-request : Failed to deserialize query string: limit: invalid digit found in string: use limit=1 to 500 and cursor
-400 bad-request : Failed to deserialize query string: page: unknown field `page`, expected `limit` or `cursor`: use limit=1 to 500 and cursor
-400 bad-request : `what` names no plugin: write `name@version`, or `sha256:` and 64 lower-case hex digits
-404 not-found : the plugin p@1 is not published
-400 bad-request : a revision is a number
-400 bad-request : `Acme` is not a name: use 1-63 of a-z, 0-9 and `-`, starting with a letter and without `--`
-400 bad-request : the body is not JSON: EOF while parsing an object at line 1 column 1
-400 bad-request : the body is not one JSON document: trailing characters at line 1 column 4
+    insta::assert_snapshot!(problems(&plane, requests).await, @r#"
+400 bad-request: the body is not JSON: EOF while parsing an object at line 1 column 1
+400 bad-request: the body is not one JSON document: trailing characters at line 1 column 4
 422 invalid-document /descripton: unknown key `descripton`: did you mean `description`?
 422 invalid-document /url: invalid type: integer `7`, expected a string
 422 invalid-document /labels/a~1b: invalid type: integer `1`, expected a string
 422 invalid-document /upstreams/1/nam: unknown key `nam`: did you mean `name`?
 422 invalid-document /naming: unknown value `prefix`: did you mean `prefixed`?
-404 not-found : there is no tenant `nobody`: create it with PUT /api/v1/tenants/nobody
-409 name-taken : the server name `main` belongs to tenant `acme`: server names are unique in the whole gateway
-409 name-taken /hosts: the host `a.example` already leads to server `main`
 422 invalid-document /bindings/0/plugin: the plugin p@1.0.0 is not published: push it first, or see GET /api/v1/plugins
 422 invalid-document /bindings/0/plugin: `latest` names no plugin: write `name@version`, or `sha256:` and 64 lower-case hex digits
 422 invalid-document /bindings/0/limit: unknown key `limit`: did you mean `limits`?
-415 media-type : send the body with Content-Type: application/json
-415 media-type : send the body with Content-Type: application/wasm
-413 too-large : at most 1048576 bytes are accepted here
-413 too-large : at most 33554432 bytes are accepted here
+"#);
+}
+
+#[tokio::test]
+async fn names_of_the_whole_gateway_belong_to_one_tenant() {
+    let plane = Plane::new().await;
+    for tenant in ["acme", "globex"] {
+        plane
+            .put(&format!("/api/v1/tenants/{tenant}"), json!({}))
+            .await;
+        plane
+            .put(
+                &format!("/api/v1/tenants/{tenant}/upstreams/a"),
+                json!({"url": "http://a"}),
+            )
+            .await;
+    }
+    let server = json!({"upstreams": [{"name": "a"}], "hosts": ["a.example"]});
+    plane
+        .put("/api/v1/tenants/acme/servers/main", server.clone())
+        .await;
+    let requests = vec![
+        json_put("globex/servers/main", r#"{"upstreams": [{"name": "a"}]}"#),
+        json_put("globex/servers/other", &server.to_string()),
+    ];
+    insta::assert_snapshot!(problems(&plane, requests).await, @r#"
+409 name-taken: the server name `main` belongs to tenant `acme`: server names are unique in the whole gateway
+409 name-taken /hosts: the host `a.example` already leads to server `main`
+"#);
+}
+
+#[tokio::test]
+async fn bodies_are_refused_by_type_size_and_content() {
+    let plane = Plane::new().await;
+    let long = "x".repeat(DOCUMENT_BYTES_MAX);
+    let wasm = |bytes: Vec<u8>| request(Method::POST, "/api/v1/plugins", "application/wasm", bytes);
+    let requests = vec![
+        request(Method::PUT, "/api/v1/tenants/acme", "text/plain", "{}"),
+        request(Method::POST, "/api/v1/plugins", "application/json", "{}"),
+        json_put("acme", &format!(r#"{{"description": "{long}"}}"#)),
+        wasm(vec![0; PLUGIN_BYTES_MAX + 1]),
+        wasm(b"not a component".to_vec()),
+        wasm(b"\0asm\x01\0\0\0".to_vec()),
+    ];
+    insta::assert_snapshot!(problems(&plane, requests).await, @r#"
+415 media-type: send the body with Content-Type: application/json
+415 media-type: send the body with Content-Type: application/wasm
+413 too-large: at most 1048576 bytes are accepted here
+413 too-large: at most 33554432 bytes are accepted here
+422 plugin-refused not-wasm: this is not a WebAssembly component: it does not begin with `\0asm`
+422 plugin-refused core-module: this is a core WebAssembly module, not a component; make one of it with `portcullis-guest componentize` or `wasm-tools component new`
 "#);
 }
 

@@ -67,7 +67,7 @@ impl CliError {
     /// 2 for wrong arguments and settings, 1 for everything else.
     pub(super) fn exit_code(&self) -> u8 {
         match self {
-            Self::Usage(_) | Self::Config(_) => 2,
+            Self::Usage(_) | Self::Config(_) | Self::Client(ClientError::Url { .. }) => 2,
             Self::Client(_)
             | Self::File { .. }
             | Self::Document { .. }

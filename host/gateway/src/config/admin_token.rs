@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, ErrorKind, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -22,24 +22,23 @@ pub fn admin_token(settings: &Settings) -> Result<Secret, ConfigError> {
         return Ok(token.clone());
     }
     match stored_admin_token(&settings.data_dir) {
-        Err(ConfigError::AdminToken { source, .. }) if source.kind() == ErrorKind::NotFound => {
-            make(&settings.data_dir)
-        }
-        found => found,
+        Ok(token) => Ok(token),
+        Err((_, source)) if source.kind() == ErrorKind::NotFound => make(&settings.data_dir),
+        Err((path, source)) => Err(ConfigError::AdminToken { path, source }),
     }
 }
 
 /// The token that a gateway keeps in its data folder.
 ///
 /// # Errors
-/// [`ConfigError::AdminToken`], when there is none or it cannot be read.
-pub fn stored_admin_token(data_dir: &Path) -> Result<Secret, ConfigError> {
+/// The file, and what the system said of it.
+pub fn stored_admin_token(data_dir: &Path) -> Result<Secret, (PathBuf, io::Error)> {
     let path = data_dir.join(FILE);
     let read = std::fs::read_to_string(&path).and_then(|text| match text.trim() {
         "" => Err(io::Error::new(ErrorKind::InvalidData, "the file is empty")),
         token => Ok(Secret::new(token)),
     });
-    read.map_err(|source| ConfigError::AdminToken { path, source })
+    read.map_err(|source| (path, source))
 }
 
 fn make(data_dir: &Path) -> Result<Secret, ConfigError> {

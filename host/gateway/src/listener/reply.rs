@@ -83,7 +83,7 @@ pub fn refusal(request_id: RequestId, id: Option<&ByteString>, refusal: &Refusal
     {
         headers.insert(WWW_AUTHENTICATE, challenge);
     }
-    if let Some(after_ms) = refusal.retry_after_ms {
+    if let Some(after_ms) = refusal.retry_after_ms.filter(|after_ms| *after_ms <= RETRY_AFTER_MS_MAX) {
         headers.insert(RETRY_AFTER, HeaderValue::from(after_ms.div_ceil(1_000)));
     }
     if let Ok(name) = HeaderValue::try_from(request_id.to_string()) {
@@ -92,13 +92,16 @@ pub fn refusal(request_id: RequestId, id: Option<&ByteString>, refusal: &Refusal
     reply
 }
 
+/// Longest wait that a reply names: what can never succeed says so in its text, not in a number.
+const RETRY_AFTER_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
+
 /// What the refusal carries, with the exact time to wait, which the header can only say in seconds.
 fn data(refusal: &Refusal) -> Option<Box<RawValue>> {
     match (&refusal.data, refusal.retry_after_ms) {
         (Some(data), _) => Some(data.clone()),
-        (None, Some(after_ms)) => {
+        (None, Some(after_ms)) if after_ms <= RETRY_AFTER_MS_MAX => {
             RawValue::from_string(format!(r#"{{"retryAfterMs":{after_ms}}}"#)).ok()
         }
-        (None, None) => None,
+        (None, Some(_) | None) => None,
     }
 }

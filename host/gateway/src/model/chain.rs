@@ -32,7 +32,7 @@ pub struct BindingSpec {
     #[serde(default)]
     pub grants: Vec<String>,
     /// Bounds on every call of a hook.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub limits: BindingLimits,
     /// What a caller gets when the plugin fails.
     #[serde(default)]
@@ -41,8 +41,12 @@ pub struct BindingSpec {
     #[serde(default)]
     pub instances: InstanceClass,
     /// Which messages the binding sees.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub select: Selector,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 fn empty_object() -> Value {

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use portcullis_sandbox::{BindError, BindingSettings, Grant, InstanceClass, Scope};
 use thiserror::Error;
@@ -16,6 +17,8 @@ use crate::router::CatalogueCell;
 use super::registry::Workshop;
 use super::{Endpoint, Generation, Mount, Server};
 
+/// How long a change waits for keys behind a URL.
+const KEYS_WAIT: Duration = Duration::from_secs(1);
 const OUTPUT_BYTES_DEFAULT: u64 = 4 << 20;
 
 /// Why a tenant's state cannot be served. The live generation goes on.
@@ -53,7 +56,9 @@ pub(super) async fn prepare(
     let services = workshop
         .services
         .tenant(&state.name, &state.issuers, &state.keys)
-        .map_err(|err| PrepareError::new("/issuers", err.to_string()))?;
+        .map_err(|err| PrepareError::new(format!("/issuers/{}/{}", err.issuer, err.field), err.to_string()))?;
+    // A new tenant's first caller should find the keys there; an issuer that is down holds nobody up for longer.
+    services.keys_fetched(KEYS_WAIT).await;
     let mut bindings = Vec::with_capacity(state.chain.bindings.len());
     let mut names = BTreeSet::new();
     for (index, spec) in state.chain.bindings.iter().enumerate() {

@@ -159,10 +159,11 @@ impl Registry {
         );
     }
 
-    /// Takes a tenant out of service.
+    /// Takes a tenant out of service, with its counters and values.
     pub fn remove(&self, tenant: &str) {
         self.replace(tenant, |_| {});
         self.workshop.metrics.forget(tenant);
+        self.workshop.services.forget_tenant(tenant);
     }
 
     /// Number of tenants that have a server.

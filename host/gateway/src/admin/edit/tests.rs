@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::{ChainSpec, ResourceSpec, UpstreamSpec};
+use crate::model::{ChainSpec, IssuerSpec, ResourceSpec, ServerSpec, UpstreamSpec};
 
 fn spec<T: ResourceSpec>(document: Value) -> Resource {
     serde_json::from_value::<T>(document).unwrap().into()
@@ -14,11 +14,11 @@ fn upstream(document: Value) -> Resource {
 }
 
 fn server(document: Value) -> Resource {
-    spec::<crate::model::ServerSpec>(document)
+    spec::<ServerSpec>(document)
 }
 
 fn issuer(document: Value) -> Resource {
-    spec::<crate::model::IssuerSpec>(document)
+    spec::<IssuerSpec>(document)
 }
 
 fn put(name: &str, resource: Resource) -> Edit {
@@ -94,101 +94,31 @@ fn refusal(edit: Edit) -> String {
     )
 }
 
+/// Refusals of documents that are put as `x`, one a line.
+fn refusals<T: ResourceSpec>(documents: &[&str]) -> String {
+    let put_x = |text: &&str| put("x", serde_json::from_str::<T>(text).unwrap().into());
+    let refusals: Vec<String> = documents.iter().map(put_x).map(refusal).collect();
+    refusals.join("\n")
+}
+
 #[test]
-fn refusals_name_the_field() {
-    let cases = [
-        put("A", upstream(json!({"url": "http://x"}))),
-        put("x", upstream(json!({}))),
-        put("x", upstream(json!({"url": "http://x", "command": ["x"]}))),
-        put("x", upstream(json!({"url": "ftp://x"}))),
-        put("x", upstream(json!({"url": "x.example/mcp"}))),
-        put(
-            "x",
-            upstream(json!({"url": "https://user:pass@x.example/"})),
-        ),
-        put("x", upstream(json!({"url": "http://x", "env": {"A": "b"}}))),
-        put("x", upstream(json!({"url": "http://x", "timeout_ms": 0}))),
-        put(
-            "x",
-            upstream(json!({"url": "http://x", "headers": {"a b": "c"}})),
-        ),
-        put(
-            "x",
-            upstream(json!({"url": "http://x", "headers": {"Host": "c"}})),
-        ),
-        put(
-            "x",
-            upstream(json!({"url": "http://x", "headers": {"x-a": "c\nd"}})),
-        ),
-        put(
-            "x",
-            upstream(json!({"url": "http://x", "headers": {"x-a": "***"}})),
-        ),
-        put(
-            "x",
-            upstream(json!({"command": ["x"], "env": {"A=B": "c"}})),
-        ),
-        put(
-            "x",
-            upstream(json!({"command": ["x"], "headers": {"x-a": "c"}})),
-        ),
-        put("x", server(json!({"upstreams": []}))),
-        put(
-            "x",
-            server(json!({"upstreams": [{"name": "a"}, {"name": "a"}]})),
-        ),
-        put(
-            "x",
-            server(json!({"upstreams": [{"name": "a"}, {"name": "c"}], "naming": "plain"})),
-        ),
-        put("x", server(json!({"upstreams": [{"name": "alpha"}]}))),
-        put(
-            "x",
-            server(json!({"upstreams": [{"name": "p", "replicas": ["a", "z"]}]})),
-        ),
-        put(
-            "x",
-            server(json!({"upstreams": [{"name": "p", "replicas": ["a", "a"]}]})),
-        ),
-        put(
-            "x",
-            server(json!({"upstreams": [{"name": "a"}], "hosts": ["Mcp.example:80"]})),
-        ),
-        put("x", issuer(json!({"issuer": "https://x"}))),
-        put(
-            "x",
-            issuer(json!({"issuer": "https://x", "jwks_url": "https://x/keys", "secret": "s"})),
-        ),
-        put(
-            "x",
-            issuer(json!({"issuer": "https://x", "jwks_url": "file:///keys"})),
-        ),
-        put("x", issuer(json!({"issuer": "https://x", "jwks": {}}))),
-        put(
-            "x",
-            issuer(
-                json!({"issuer": "https://x", "jwks": {"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}}),
-            ),
-        ),
-        put(
-            "x",
-            issuer(json!({"issuer": "https://x", "secret": "short"})),
-        ),
-        put(
-            "x",
-            issuer(
-                json!({"issuer": "https://login.example", "secret": "0123456789abcdef0123456789abcdef"}),
-            ),
-        ),
-        delete(ResourceKind::Upstream, "a"),
-        delete(ResourceKind::Upstream, "b"),
-        delete(ResourceKind::Server, "a"),
-        Edit::DeleteKey("key-1".to_owned()),
-        chain(Some(vec![7])),
+fn upstreams_are_refused_with_the_field() {
+    let documents = [
+        r#"{}"#,
+        r#"{"url": "http://x", "command": ["x"]}"#,
+        r#"{"url": "ftp://x"}"#,
+        r#"{"url": "x.example/mcp"}"#,
+        r#"{"url": "https://user:pass@x.example/"}"#,
+        r#"{"url": "http://x", "env": {"A": "b"}}"#,
+        r#"{"url": "http://x", "timeout_ms": 0}"#,
+        r#"{"url": "http://x", "headers": {"a b": "c"}}"#,
+        r#"{"url": "http://x", "headers": {"Host": "c"}}"#,
+        r#"{"url": "http://x", "headers": {"x-a": "c\nd"}}"#,
+        r#"{"url": "http://x", "headers": {"x-a": "***"}}"#,
+        r#"{"command": ["x"], "env": {"A=B": "c"}}"#,
+        r#"{"command": ["x"], "headers": {"x-a": "c"}}"#,
     ];
-    let refusals: Vec<String> = cases.into_iter().map(refusal).collect();
-    insta::assert_snapshot!(refusals.join("\n"), @r#"
-400 : `A` is not a name: use 1-63 of a-z, 0-9 and `-`, starting with a letter and without `--`
+    insta::assert_snapshot!(refusals::<UpstreamSpec>(&documents), @r#"
 422 /url: give `url` (Streamable HTTP) or `command` (stdio)
 422 /command: give `url` or `command`, not both
 422 /url: `ftp://x` is not an http or https URL
@@ -202,6 +132,21 @@ fn refusals_name_the_field() {
 422 /headers/x-a: `***` keeps the value that is stored, and none is stored here: send the secret itself
 422 /env/A=B: a variable's name is not empty and holds no `=`; neither name nor value holds a NUL
 422 /headers: `headers` are for an upstream with `url`: remove them
+"#);
+}
+
+#[test]
+fn servers_are_refused_with_the_field() {
+    let documents = [
+        r#"{"upstreams": []}"#,
+        r#"{"upstreams": [{"name": "a"}, {"name": "a"}]}"#,
+        r#"{"upstreams": [{"name": "a"}, {"name": "c"}], "naming": "plain"}"#,
+        r#"{"upstreams": [{"name": "alpha"}]}"#,
+        r#"{"upstreams": [{"name": "p", "replicas": ["a", "z"]}]}"#,
+        r#"{"upstreams": [{"name": "p", "replicas": ["a", "a"]}]}"#,
+        r#"{"upstreams": [{"name": "a"}], "hosts": ["Mcp.example:80"]}"#,
+    ];
+    insta::assert_snapshot!(refusals::<ServerSpec>(&documents), @r#"
 422 /upstreams: a server has at least one upstream
 422 /upstreams/1/name: `a` is mounted twice: names of a server's mounts are unique
 422 /naming: `plain` is for servers of one mount, since two upstreams may offer the same name: use `prefixed`
@@ -209,6 +154,21 @@ fn refusals_name_the_field() {
 422 /upstreams/0/replicas/1: there is no upstream `z`: create it first
 422 /upstreams/0/replicas/1: `a` is named twice
 422 /hosts/0: `Mcp.example:80` is not a host name in lower case without a port, or is named twice
+"#);
+}
+
+#[test]
+fn issuers_are_refused_with_the_field() {
+    let documents = [
+        r#"{"issuer": "https://x"}"#,
+        r#"{"issuer": "https://x", "jwks_url": "https://x/keys", "secret": "s"}"#,
+        r#"{"issuer": "https://x", "jwks_url": "file:///keys"}"#,
+        r#"{"issuer": "https://x", "jwks": {}}"#,
+        r#"{"issuer": "https://x", "jwks": {"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}}"#,
+        r#"{"issuer": "https://x", "secret": "short"}"#,
+        r#"{"issuer": "https://login.example", "secret": "0123456789abcdef0123456789abcdef"}"#,
+    ];
+    insta::assert_snapshot!(refusals::<IssuerSpec>(&documents), @r#"
 422 : give exactly one of `jwks_url`, `jwks` and `secret`
 422 : give exactly one of `jwks_url`, `jwks` and `secret`
 422 /jwks_url: `file:///keys` is not an http or https URL
@@ -216,6 +176,21 @@ fn refusals_name_the_field() {
 422 /jwks/keys: a key is private or symmetric: give public keys alone
 422 /secret: an HS256 secret has at least 32 bytes (RFC 7518, section 3.2)
 422 /issuer: `login` is the same issuer: one of them is enough
+"#);
+}
+
+#[test]
+fn edits_that_do_not_fit_are_refused() {
+    let refusals = [
+        refusal(put("A", upstream(json!({"url": "http://x"})))),
+        refusal(delete(ResourceKind::Upstream, "a")),
+        refusal(delete(ResourceKind::Upstream, "b")),
+        refusal(delete(ResourceKind::Server, "a")),
+        refusal(Edit::DeleteKey("key-1".to_owned())),
+        refusal(chain(Some(vec![7]))),
+    ];
+    insta::assert_snapshot!(refusals.join("\n"), @r#"
+400 : `A` is not a name: use 1-63 of a-z, 0-9 and `-`, starting with a letter and without `--`
 409 : the server `main` mounts the upstream `a`: change the server first
 409 : the server `main` mounts the upstream `b`: change the server first
 404 : there is no server `a`

@@ -17,6 +17,7 @@ use tower::ServiceExt;
 use crate::admin::{AdminParts, AdminState, restore, router};
 use crate::config::Settings;
 use crate::model::Secret;
+use crate::policy::Sandboxed;
 use crate::policy::services::{JwksTiming, ServicesParts, SharedServices};
 use crate::state::{Clock, StateBounds, StateRoom};
 use crate::store::{NewPlugin, SqliteStore, Store};
@@ -136,13 +137,12 @@ impl Answer {
         );
         assert_eq!(self.body["status"], self.status.as_u16(), "{}", self.text);
         let text = |field: &str| self.body[field].as_str().unwrap_or_default().to_owned();
-        format!(
-            "{} {} {}: {}",
-            self.status.as_u16(),
-            text("type"),
-            text("pointer"),
-            text("detail")
-        )
+        let (kind, code) = (text("type"), text("code"));
+        let (pointer, detail) = (text("pointer"), text("detail"));
+        let status = self.status.as_u16();
+        let words = [status.to_string(), kind, code, pointer];
+        let head: Vec<String> = words.into_iter().filter(|word| !word.is_empty()).collect();
+        format!("{}: {detail}", head.join(" "))
     }
 }
 
@@ -182,6 +182,9 @@ fn registry() -> Arc<Registry> {
     };
     let workshop = Workshop {
         shelf: Shelf::new(Sandbox::new(sandbox).unwrap()),
+        binder: Arc::new(Sandboxed {
+            metrics: Arc::clone(&metrics),
+        }),
         upstreams: Upstreams::new(metrics.registry(), UpstreamLimits::default(), tracker).unwrap(),
         services: SharedServices::new(services).unwrap(),
         metrics,

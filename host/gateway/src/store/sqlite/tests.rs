@@ -207,10 +207,11 @@ async fn a_plugin_in_use_stays() {
         .put_chain("acme", None, chain(&[&used.digest, &used.digest]))
         .await
         .unwrap();
-    match store.delete_plugin(&used.digest).await.unwrap_err() {
-        StoreError::PluginInUse { tenants } => assert_eq!(tenants, ["acme"]),
-        other => panic!("{other}"),
-    }
+    let in_use = store.delete_plugin(&used.digest).await.unwrap_err();
+    assert!(
+        matches!(&in_use, StoreError::PluginInUse { tenants } if tenants == &["acme"]),
+        "{in_use}"
+    );
     store.put_chain("acme", None, chain(&[])).await.unwrap();
     assert!(store.delete_plugin(&used.digest).await.unwrap());
     let missing = store
@@ -236,14 +237,20 @@ async fn a_chain_is_compared_before_it_is_swapped() {
         store.put_chain("acme", Some(0), chain(&[])).await.unwrap(),
         1
     );
-    match store
+    let moved = store
         .put_chain("acme", Some(0), chain(&[]))
         .await
-        .unwrap_err()
-    {
-        StoreError::RevisionMoved { expected, current } => assert_eq!((expected, current), (0, 1)),
-        other => panic!("{other}"),
-    }
+        .unwrap_err();
+    assert!(
+        matches!(
+            moved,
+            StoreError::RevisionMoved {
+                expected: 0,
+                current: 1
+            }
+        ),
+        "{moved}"
+    );
     assert_eq!(store.put_chain("acme", None, chain(&[])).await.unwrap(), 2);
     let nobody = store
         .put_chain("nobody", None, chain(&[]))
