@@ -3,6 +3,7 @@
 //! Only the claims that the mapping names are kept while reading; the rest is skipped without a copy, and the whole
 //! text travels on as the identity's `claims`.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use portcullis_sdk::Identity;
@@ -103,6 +104,10 @@ fn words(value: &Value) -> Vec<String> {
     }
 }
 
+/// A claim's name, copied only if it is escaped.
+#[derive(Deserialize)]
+struct Name<'c>(#[serde(borrow)] Cow<'c, str>);
+
 /// Reads an object and keeps the values of the claims that are wanted, each with the index of its place.
 struct Wanted<'p>([&'p Place; 4]);
 
@@ -123,7 +128,7 @@ impl<'de> Visitor<'de> for Wanted<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut found = Vec::with_capacity(self.0.len());
-        while let Some(name) = map.next_key::<String>()? {
+        while let Some(Name(name)) = map.next_key()? {
             let mut wanted = (0..).zip(self.0).filter(|(_, place)| place.claim == name);
             let Some((first, _)) = wanted.next() else {
                 map.next_value::<IgnoredAny>()?;

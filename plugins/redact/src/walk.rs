@@ -15,6 +15,8 @@ const LEVELS_MAX: usize = 4;
 pub struct Masker {
     scanner: Scanner,
     keys: Vec<String>,
+    /// Bytes at which a key, or an escape that hides one, can begin.
+    key_starts: [bool; 256],
     replacement: String,
 }
 
@@ -27,16 +29,31 @@ struct Edit {
 
 impl Masker {
     pub fn new(scanner: Scanner, keys: Vec<String>, replacement: String) -> Self {
+        let mut key_starts = [false; 256];
+        let firsts = keys.iter().flat_map(|key| key.bytes().next());
+        for byte in firsts
+            .flat_map(|first| [first.to_ascii_lowercase(), first.to_ascii_uppercase()])
+            .chain([b'\\'])
+        {
+            if let Some(slot) = key_starts.get_mut(usize::from(byte)) {
+                *slot = true;
+            }
+        }
+        // A key without letters can be anywhere.
+        if keys.iter().any(String::is_empty) {
+            key_starts = [true; 256];
+        }
         Self {
             scanner,
             keys,
+            key_starts,
             replacement,
         }
     }
 
     /// The masked text, or none when there is nothing to mask.
     pub fn mask(&self, text: &str) -> Result<Option<String>, NotJson> {
-        if self.keys.is_empty() && !self.scanner.suspects(text) {
+        if !self.may_hold_key(text) && !self.scanner.suspects(text) {
             return Ok(None);
         }
         let edits = self.edits(text, 0)?;
@@ -52,6 +69,34 @@ impl Masker {
         }
         out.push_str(text.get(copied..).ok_or(NotJson)?);
         Ok(Some(out))
+    }
+
+    /// Whether a masked key can occur in raw JSON text: no structure, no false negatives. An escape can hide any
+    /// letter, so it counts as one.
+    fn may_hold_key(&self, text: &str) -> bool {
+        if self.keys.is_empty() {
+            return false;
+        }
+        let bytes = text.as_bytes();
+        let mut from = 0;
+        while let Some(step) = bytes.get(from..).and_then(|rest| {
+            rest.iter().position(|byte| {
+                self.key_starts
+                    .get(usize::from(*byte))
+                    .is_some_and(|starts| *starts)
+            })
+        }) {
+            let at = from + step;
+            let is_key = |key: &String| {
+                let here = bytes.get(at..at.saturating_add(key.len()));
+                here.is_some_and(|here| here.eq_ignore_ascii_case(key.as_bytes()))
+            };
+            if bytes.get(at) == Some(&b'\\') || self.keys.iter().any(is_key) {
+                return true;
+            }
+            from = at + 1;
+        }
+        false
     }
 
     fn edits(&self, text: &str, level: usize) -> Result<Vec<Edit>, NotJson> {
@@ -131,9 +176,16 @@ impl<'m> Walk<'m> {
         if keys.is_empty() {
             return Ok(None);
         }
-        let key = Decoded::new(raw).ok_or(NotJson)?.text;
-        let name = keys.iter().find(|name| name.eq_ignore_ascii_case(&key));
-        Ok(name.map(String::as_str))
+        let find = |key: &str| {
+            keys.iter()
+                .find(|name| name.eq_ignore_ascii_case(key))
+                .map(String::as_str)
+        };
+        if raw.contains('\\') {
+            Ok(find(&Decoded::new(raw).ok_or(NotJson)?.text))
+        } else {
+            Ok(find(raw))
+        }
     }
 }
 
