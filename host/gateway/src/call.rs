@@ -11,7 +11,7 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use http::HeaderMap;
 use portcullis_protocol::envelope::{self, EnvelopeError};
-use portcullis_protocol::params::Target;
+use portcullis_protocol::params::{CallParams, Target};
 use portcullis_protocol::revision::{Era, Revision};
 use portcullis_protocol::splice;
 use portcullis_sandbox::{CallView, Identity};
@@ -71,9 +71,13 @@ impl Message {
         }
     }
 
-    /// Owns what was parsed out of `body`.
+    /// Owns what was parsed out of `body`; `called` is what a `tools/call` names, which has been read already.
     #[must_use]
-    pub fn of(body: &ByteString, parsed: &envelope::Message<'_>) -> Self {
+    pub fn of(
+        body: &ByteString,
+        parsed: &envelope::Message<'_>,
+        called: Option<&CallParams<'_>>,
+    ) -> Self {
         let kind = match parsed {
             envelope::Message::Request(_) => Kind::Request,
             envelope::Message::Notification(_) => Kind::Notification,
@@ -81,18 +85,20 @@ impl Message {
         };
         let part = |text: &str| slice(body, text);
         let params = parsed.params();
-        let target = parsed
-            .method()
-            .and_then(|method| match Target::of(method, params) {
-                Target::Tool(name)
-                | Target::Prompt(name)
-                | Target::Resource(name)
-                | Target::Task(name) => Some(part(&name)),
-                Target::None => None,
-            });
-        let arguments = params
-            .and_then(|params| splice::get_member(params.get(), "arguments"))
-            .map(part);
+        let (target, arguments) = match called {
+            Some(called) => (
+                Some(part(&called.name)),
+                called.arguments.map(|raw| part(raw.get())),
+            ),
+            None => (
+                parsed
+                    .method()
+                    .and_then(|method| Target::of(method, params).as_str().map(part)),
+                params
+                    .and_then(|params| splice::get_member(params.get(), "arguments"))
+                    .map(part),
+            ),
+        };
         Self {
             kind,
             id: parsed.id().map(|id| part(id.get())),
@@ -104,15 +110,37 @@ impl Message {
             body: body.clone(),
         }
     }
+
+    /// The body and its params with the target's name replaced, where the name stands in the body as it is read:
+    /// everything around it stays byte-identical, and nothing is parsed again.
+    #[must_use]
+    pub fn renamed(&self, name: &str) -> Option<(ByteString, ByteString)> {
+        let (target, params) = (self.target.as_ref()?, self.params.as_ref()?);
+        let at = offset(&self.body, target)?;
+        let params_at = offset(&self.body, params)?;
+        let is_plain = |text: &str| text.bytes().all(|b| b >= 0x20 && b != b'"' && b != b'\\');
+        if !is_plain(name) || !is_plain(target) {
+            return None;
+        }
+        let (before, after) = (self.body.get(..at)?, self.body.get(at + target.len()..)?);
+        let body = ByteString::from([before, name, after].concat());
+        let params_end = params_at + params.len() - target.len() + name.len();
+        let params = body.slice_ref(body.get(params_at..params_end)?);
+        Some((body, params))
+    }
+}
+
+/// Where `part` stands in `body`, if it is a slice of it.
+fn offset(body: &str, part: &str) -> Option<usize> {
+    let at = (part.as_ptr() as usize).checked_sub(body.as_ptr() as usize)?;
+    (at + part.len() <= body.len()).then_some(at)
 }
 
 /// A part of `body` without copying; a text that was unescaped on the way is copied.
 fn slice(body: &ByteString, text: &str) -> ByteString {
-    let (start, part) = (body.as_ptr() as usize, text.as_ptr() as usize);
-    if part >= start && part + text.len() <= start + body.len() {
-        body.slice_ref(text)
-    } else {
-        ByteString::from(text)
+    match offset(body, text) {
+        Some(_) => body.slice_ref(text),
+        None => ByteString::from(text),
     }
 }
 

@@ -163,6 +163,8 @@ impl<'a> Meta<'a> {
     #[must_use]
     pub fn of(params: Option<&'a RawValue>) -> Self {
         params
+            // Most session-era messages have none, and saying so needs no parser. A key may be spelt with escapes.
+            .filter(|params| params.get().contains("_meta") || params.get().contains("\\u"))
             .and_then(|params| Shallow::read(params).meta)
             .and_then(|meta| {
                 serde_json::Deserializer::from_str(meta.get())

@@ -23,10 +23,10 @@ policies.yaml:
   bindings:
     - plugin: jwt-auth@0.1.0
       grants: [jwt]
-      config: {audience: \"https://mcp.example\"}
+      config: {issuers: [\"https://id.example\"], audiences: [\"https://mcp.example\"]}
     - plugin: ./rate-limit.wasm        # a file beside this one: published first
       grants: [quota]
-      config: {limits: [{by: [subject], rate: 10, per_s: 60}]}
+      config: {limits: [{name: calls, key: [subject], rate: 10, period_ms: 60000, burst: 10}]}
 
 The new chain is compiled aside and replaces the live one at once; calls in flight end on the one they began with.
 With --if-match it replaces only the revision that `policies get` showed.";

@@ -83,7 +83,10 @@ pub fn refusal(request_id: RequestId, id: Option<&ByteString>, refusal: &Refusal
     {
         headers.insert(WWW_AUTHENTICATE, challenge);
     }
-    if let Some(after_ms) = refusal.retry_after_ms.filter(|after_ms| *after_ms <= RETRY_AFTER_MS_MAX) {
+    if let Some(after_ms) = refusal
+        .retry_after_ms
+        .filter(|after_ms| *after_ms <= RETRY_AFTER_MS_MAX)
+    {
         headers.insert(RETRY_AFTER, HeaderValue::from(after_ms.div_ceil(1_000)));
     }
     if let Ok(name) = HeaderValue::try_from(request_id.to_string()) {

@@ -60,16 +60,19 @@ impl Arrival {
         };
         let headers = request_headers(&self.headers).map_err(|err| unread(err.into()))?;
         let era = classify(&headers, &parsed).map_err(|err| unread(err.into()))?;
-        if parsed.method() == Some("tools/call") {
-            // A name or arguments given twice could mean one thing to a policy and another to the upstream.
-            CallParams::parse(parsed.params())
-                .map_err(|err| unread(Refusal::params(err.to_string())))?;
-        }
+        // A name or arguments given twice could mean one thing to a policy and another to the upstream.
+        let called = match parsed.method() {
+            Some("tools/call") => {
+                let called = CallParams::parse(parsed.params());
+                Some(called.map_err(|err| unread(Refusal::params(err.to_string())))?)
+            }
+            Some(_) | None => None,
+        };
         let revision = match era {
             Era::Stateless => Revision::newest_of(Era::Stateless),
             Era::Session => headers.session_revision().unwrap_or(Revision::UNNAMED),
         };
-        let message = Message::of(&text, &parsed);
+        let message = Message::of(&text, &parsed, called.as_ref());
         Ok(self.call(message, era, revision))
     }
 

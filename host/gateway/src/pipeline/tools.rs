@@ -1,7 +1,8 @@
 //! Tools: the merged listing that a caller may see, and a call on its way to an upstream.
 
-use std::borrow::Cow;
+use std::sync::Arc;
 
+use bytestring::ByteString;
 use http::StatusCode;
 use portcullis_protocol::error::INVALID_PARAMS;
 use portcullis_protocol::listing::{self, CacheHint, CacheScope, ListKind};
@@ -15,7 +16,7 @@ use crate::policy::Permitted;
 use crate::refusal::Refusal;
 use crate::router::{Catalogue, Route};
 use crate::session::Held;
-use crate::upstream::{Outgoing, UpstreamReply};
+use crate::upstream::{Outgoing, Upstream, UpstreamError, UpstreamReply};
 
 use super::{Pipeline, lifecycle};
 
@@ -113,8 +114,8 @@ pub(super) async fn send(
     call: &Permitted,
 ) -> Result<UpstreamReply, Refusal> {
     let message = &call.message;
-    let params = params(route, call).map_err(|err| Refusal::params(err.to_string()))?;
-    let is_as_it_came = matches!(params, Some(Cow::Borrowed(_)));
+    let Written { params, original } =
+        write(route, call).map_err(|err| Refusal::params(err.to_string()))?;
     let outgoing = Outgoing {
         era: call.era,
         revision: call
@@ -124,33 +125,84 @@ pub(super) async fn send(
         id: lifecycle::id(call),
         method: message.method.as_deref().unwrap_or_default(),
         params: params.as_deref(),
-        original: is_as_it_came.then(|| message.body.as_bytes().clone()),
+        original: original.map(ByteString::into_bytes),
         headers: &call.headers,
     };
-    route.upstream.request(conversation.conversation(), outgoing).await.map_err(|err| {
+    let asked = attempt(
+        (&route.upstream, route),
+        conversation,
+        call,
+        outgoing.clone(),
+    )
+    .await;
+    let Err(UpstreamError::Connect { .. }) = &asked else {
+        return asked.map_err(|err| Refusal::from(&err));
+    };
+    // Nothing was sent, so another replica may be asked without asking twice.
+    let mut last = asked;
+    for spare in route.spares(&call.server) {
+        last = attempt((&spare, route), conversation, call, outgoing.clone()).await;
+        if !matches!(last, Err(UpstreamError::Connect { .. })) {
+            break;
+        }
+    }
+    last.map_err(|err| Refusal::from(&err))
+}
+
+async fn attempt(
+    (upstream, route): (&Arc<Upstream>, &Route),
+    conversation: &Held,
+    call: &Permitted,
+    outgoing: Outgoing<'_>,
+) -> Result<UpstreamReply, UpstreamError> {
+    let asked = upstream
+        .request(conversation.conversation(), outgoing)
+        .await;
+    asked.inspect_err(|err| {
         tracing::warn!(
-            request_id = %call.request_id, tenant = call.generation.tenant, upstream = route.upstream.name(),
-            tool = route.tool.name, error = %crate::telemetry::logs::chain(&err), "an upstream did not serve a call"
+            request_id = %call.request_id, tenant = call.generation.tenant, upstream = upstream.name(),
+            tool = route.tool.name, error = %crate::telemetry::logs::chain(err), "an upstream did not serve a call"
         );
-        Refusal::from(&err)
     })
 }
 
-/// The params under the upstream's own name for the tool, with the arguments as the chain left them.
-fn params<'a>(route: &Route, call: &'a Permitted) -> Result<Option<Cow<'a, str>>, SpliceError> {
-    let message = &call.message;
-    let Some(params) = message.params.as_deref() else {
-        return Ok(None);
-    };
-    let mut params = Cow::Borrowed(params);
-    if message.target.as_deref() != Some(route.tool.upstream_name.as_str()) {
-        let name = serde_json::Value::from(route.tool.upstream_name.as_str()).to_string();
-        params = Cow::Owned(splice::set_member(&params, "name", &name)?);
+/// A call as it goes out: its params, and the whole body where no JSON has to be written anew.
+struct Written {
+    params: Option<ByteString>,
+    original: Option<ByteString>,
+}
+
+/// The call under the upstream's own name for the tool, with the arguments as the chain left them.
+fn write(route: &Route, call: &Permitted) -> Result<Written, SpliceError> {
+    let (message, name) = (&call.message, route.tool.upstream_name.as_str());
+    let is_named = message.target.as_deref() == Some(name);
+    if !message.is_changed && is_named {
+        return Ok(Written {
+            params: message.params.clone(),
+            original: Some(message.body.clone()),
+        });
     }
-    if message.is_changed
-        && let Some(arguments) = message.arguments.as_deref()
+    if !message.is_changed
+        && let Some((body, params)) = message.renamed(name)
     {
-        params = Cow::Owned(splice::set_member(&params, "arguments", arguments)?);
+        return Ok(Written {
+            params: Some(params),
+            original: Some(body),
+        });
     }
-    Ok(Some(params))
+    let Some(params) = message.params.as_deref() else {
+        return Ok(Written {
+            params: None,
+            original: None,
+        });
+    };
+    let mut params =
+        splice::set_member(params, "name", &serde_json::Value::from(name).to_string())?;
+    if let Some(arguments) = message.arguments.as_deref().filter(|_| message.is_changed) {
+        params = splice::set_member(&params, "arguments", arguments)?;
+    }
+    Ok(Written {
+        params: Some(params.into()),
+        original: None,
+    })
 }

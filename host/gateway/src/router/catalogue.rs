@@ -3,12 +3,12 @@
 //! The first caller waits for discovery, once for all who wait; later ones get what is there, and a stale catalogue
 //! is refreshed behind their backs.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
+use foldhash::HashMap;
 use futures_util::future::join_all;
 use portcullis_protocol::listing::{self, Entry, ListKind};
 use serde_json::value::RawValue;
@@ -52,7 +52,7 @@ impl Catalogue {
     }
 
     fn new(mounts: Vec<Vec<Arc<Tool>>>, fresh: Duration) -> Self {
-        let mut by_name = HashMap::new();
+        let mut by_name = HashMap::default();
         let mut tools: Vec<Arc<Tool>> = Vec::new();
         for tool in mounts.into_iter().flatten() {
             // A name stays with the first that has it.

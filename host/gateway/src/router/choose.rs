@@ -7,6 +7,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::policy::Permitted;
 use crate::refusal::Refusal;
+use crate::tenancy::Server;
 use crate::upstream::Upstream;
 
 use super::Tool;
@@ -17,6 +18,26 @@ pub struct Route {
     pub tool: Arc<Tool>,
     /// The upstream that serves it.
     pub upstream: Arc<Upstream>,
+    /// Its server's replicas, of which it is one.
+    mount: usize,
+}
+
+impl Route {
+    /// The replicas that may serve a call which never reached the chosen one: healthy ones first.
+    #[must_use]
+    pub fn spares(&self, server: &Server) -> Vec<Arc<Upstream>> {
+        let replicas = server
+            .mounts
+            .get(self.mount)
+            .map(|mount| mount.replicas.as_slice());
+        let others = replicas
+            .unwrap_or_default()
+            .iter()
+            .filter(|replica| !Arc::ptr_eq(replica, &self.upstream));
+        let mut spares: Vec<_> = others.cloned().collect();
+        spares.sort_by_key(|replica| (!replica.healthy(), replica.in_flight()));
+        spares
+    }
 }
 
 /// Resolves the tool by the server's catalogue, then picks among the mount's replicas: the route hooks' choice, else
@@ -58,7 +79,12 @@ pub async fn find(call: &Permitted, tracker: &TaskTracker) -> Result<Route, Refu
     let upstream = upstream.cloned().ok_or_else(|| {
         Refusal::not_found("no upstream stands behind this tool any more; list the tools again")
     })?;
-    Ok(Route { tool, upstream })
+    let mount = tool.mount;
+    Ok(Route {
+        tool,
+        upstream,
+        mount,
+    })
 }
 
 /// Healthy ones first, then those with the fewest requests under way; among equals, the first.

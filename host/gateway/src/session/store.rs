@@ -1,13 +1,14 @@
 //! Sessions in memory: sharded, bounded, expiring when they are not used.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use foldhash::HashMap;
+use foldhash::quality::RandomState;
 use portcullis_protocol::revision::Revision;
 use prometheus::IntGauge;
 use thiserror::Error;
@@ -108,7 +109,7 @@ impl Sessions {
         Self {
             shards: std::array::from_fn(|_| Shard::default()),
             stateless: Mutex::default(),
-            hasher: RandomState::new(),
+            hasher: RandomState::default(),
             started: Instant::now(),
             limits,
             live,

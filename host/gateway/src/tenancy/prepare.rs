@@ -56,7 +56,12 @@ pub(super) async fn prepare(
     let services = workshop
         .services
         .tenant(&state.name, &state.issuers, &state.keys)
-        .map_err(|err| PrepareError::new(format!("/issuers/{}/{}", err.issuer, err.field), err.to_string()))?;
+        .map_err(|err| {
+            PrepareError::new(
+                format!("/issuers/{}/{}", err.issuer, err.field),
+                err.to_string(),
+            )
+        })?;
     // A new tenant's first caller should find the keys there; an issuer that is down holds nobody up for longer.
     services.keys_fetched(KEYS_WAIT).await;
     let mut bindings = Vec::with_capacity(state.chain.bindings.len());

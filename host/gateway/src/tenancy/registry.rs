@@ -2,10 +2,10 @@
 //!
 //! Readers load one pointer and look up one name. Writers, the admin plane's changes, copy the table aside.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
+use foldhash::HashMap;
 use http::HeaderMap;
 use http::header::HOST;
 use tracing::info;

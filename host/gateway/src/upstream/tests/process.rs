@@ -61,7 +61,7 @@ async fn nonsense_on_its_output_is_skipped_and_its_requests_are_answered() {
             .all(|name| env.contains(name)),
         "{env:?}"
     );
-    assert!(std::env::vars_os().any(|(name, _)| name == "CARGO_MANIFEST_DIR"));
+    // Cargo sets a few for every test.
     assert!(!env.iter().any(|name| name.starts_with("CARGO")), "{env:?}");
     bed.upstreams.shutdown().await;
 }
