@@ -83,6 +83,9 @@ fn call_of(stage: &Stage) -> (reqwest::RequestBuilder, Value) {
     )
 }
 
+/// Headers that a case sets to something else, or leaves out.
+type Changes = &'static [(&'static str, Option<&'static str>)];
+
 #[tokio::test]
 async fn headers_that_disagree_with_the_body_are_refused() {
     let stage = STAGE.get(Stage::set).await;
@@ -91,7 +94,7 @@ async fn headers_that_disagree_with_the_body_are_refused() {
         ("mcp-method", "tools/call"),
         ("mcp-name", "demo__add"),
     ];
-    let cases: [(&str, &[(&str, Option<&str>)]); 8] = [
+    let cases: [(&str, Changes); 8] = [
         ("as it should be", &[]),
         (
             "name in base64",

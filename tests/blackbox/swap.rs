@@ -169,23 +169,11 @@ async fn a_call_in_flight_ends_on_the_chain_it_began_with() {
     tenant.upstream("fake", fake.spec()).await;
     tenant.server("in-flight-fake", &["fake"]).await;
     let peer = Peer::stateless(&stage.gateway.mcp("in-flight-fake"), &alice);
-    let call = peer.build(
-        "tools/call",
-        json!({ "name": "fake__greet", "arguments": {} }),
-    );
-    let call = tokio::spawn(async move {
-        call.send()
-            .await
-            .expect("an answer")
-            .text()
-            .await
-            .expect("a whole answer")
-    });
+    let call = peer.begin_call("fake__greet", json!({}));
     fake.is_called().await;
     stage.chain(&tenant, &[]).await;
     gate.open();
-    let text = call.await.expect("the call");
-    assert!(text.contains("[redacted:word]"), "{text}");
+    assert_eq!(call.reply().await.text_content(), "[redacted:word]");
     assert_eq!(
         peer.call("fake__greet", json!({})).await.text_content(),
         "hello",

@@ -106,6 +106,27 @@ async fn the_reference_server_over_stdio() {
 }
 
 #[tokio::test]
+async fn a_command_sees_the_environment_that_it_was_given() {
+    let stage = STAGE.get(Stage::set).await;
+    let mut spec = everything_command();
+    spec["env"] = json!({ "GREETING": "hello" });
+    let (url, key) = with_upstream(&stage, "environment", "cmd", spec).await;
+    let said = Peer::stateless(&url, &key)
+        .call("cmd__get-env", json!({}))
+        .await
+        .text_content();
+    let environment: BTreeMap<String, String> = serde_json::from_str(&said).expect("variables");
+    let mut names: Vec<&str> = environment.keys().map(String::as_str).collect();
+    names.retain(|name| !["PATH", "HOME"].contains(name));
+    assert_eq!(names, ["GREETING"]);
+    let shown = stage
+        .admin()
+        .get("/api/v1/tenants/environment/upstreams/cmd")
+        .await;
+    assert_eq!(shown.ok()["env"], json!({ "GREETING": "***" }));
+}
+
+#[tokio::test]
 async fn the_demo_server_over_http_in_every_form_of_reply() {
     let stage = STAGE.get(Stage::set).await;
     let json_only = Upstream::example_with("json", &["--json"]).await;

@@ -42,7 +42,6 @@ impl Admin {
     }
 
     /// A request that can still be changed.
-    #[must_use]
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         let Inner { http, url, token } = self.0.as_ref();
         http.request(method, format!("{url}{path}"))

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 use crate::admin::http;
 use crate::show::Answer;
@@ -58,7 +59,6 @@ impl Wire {
     }
 
     /// A request that can still be changed.
-    #[must_use]
     pub fn request(&self, method: Method) -> RequestBuilder {
         let request = self.http.request(method, &self.url);
         match &self.bearer {
@@ -68,7 +68,6 @@ impl Wire {
     }
 
     /// A `POST` that can still be changed; its headers are those of any MCP client.
-    #[must_use]
     pub fn post(&self, body: impl Into<reqwest::Body>) -> RequestBuilder {
         self.request(Method::POST)
             .header("content-type", "application/json")
@@ -183,7 +182,6 @@ impl Peer {
     ///
     /// # Panics
     /// Never.
-    #[must_use]
     pub fn build(&self, method: &str, mut params: Value) -> RequestBuilder {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         if self.era == Era::Stateless {
@@ -231,6 +229,17 @@ impl Peer {
         Reply(Answer::of(self.build(method, params)).await)
     }
 
+    /// Calls a tool and does not wait for the answer.
+    pub fn begin_call(&self, tool: &str, arguments: Value) -> Begun {
+        let request = self.build(
+            "tools/call",
+            json!({ "name": tool, "arguments": arguments }),
+        );
+        Begun(tokio::spawn(
+            async move { Reply(Answer::of(request).await) },
+        ))
+    }
+
     /// Calls a tool.
     pub async fn call(&self, tool: &str, arguments: Value) -> Reply {
         self.request(
@@ -275,6 +284,19 @@ impl Peer {
             .request(Method::DELETE)
             .header("mcp-session-id", self.session_id());
         Reply(Answer::of(request.header("mcp-protocol-version", SESSION_REVISION)).await)
+    }
+}
+
+/// A call under way.
+pub struct Begun(JoinHandle<Reply>);
+
+impl Begun {
+    /// Its answer.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub async fn reply(self) -> Reply {
+        self.0.await.expect("an answer")
     }
 }
 

@@ -113,8 +113,9 @@ fn said(result: &CallToolResult) -> String {
 }
 
 fn shown(error: &ServiceError) -> Value {
-    match error {
-        ServiceError::McpError(error) => json!({ "code": error.code.0, "message": error.message }),
-        other => json!({ "code": null, "message": format!("{other:?}") }),
+    if let ServiceError::McpError(error) = error {
+        json!({ "code": error.code.0, "message": error.message })
+    } else {
+        json!({ "code": null, "message": format!("{error:?}") })
     }
 }

@@ -32,18 +32,7 @@ async fn stopping_lets_calls_in_flight_end() {
     )
     .expect("a process id");
     assert!(process::runs(child));
-    let call = peer.build(
-        "tools/call",
-        json!({ "name": "fake__greet", "arguments": {} }),
-    );
-    let call = tokio::spawn(async move {
-        call.send()
-            .await
-            .expect("an answer")
-            .text()
-            .await
-            .expect("a whole answer")
-    });
+    let call = peer.begin_call("fake__greet", json!({}));
     fake.is_called().await;
 
     stage.gateway.process().signal("TERM");
@@ -63,8 +52,7 @@ async fn stopping_lets_calls_in_flight_end() {
         "it waits for the call"
     );
     gate.open();
-    let text = call.await.expect("the call");
-    assert!(text.contains("hello"), "{text}");
+    assert_eq!(call.reply().await.text_content(), "hello");
     let status = stage.gateway.process().end().await;
     assert!(status.success(), "{status}");
     wait::so("the end of the command", || !process::runs(child)).await;

@@ -49,12 +49,12 @@ impl Reply {
 
     /// The message that answers the request.
     fn answer(&self) -> Value {
-        let answers = self
-            .messages()
-            .into_iter()
-            .filter(|message| message.get("method").is_none());
-        answers
-            .last()
+        let messages = self.messages();
+        let answer = messages
+            .iter()
+            .rfind(|message| message.get("method").is_none());
+        answer
+            .cloned()
             .unwrap_or_else(|| panic!("nothing answers the request: {}", self.shown()))
     }
 
