@@ -81,7 +81,7 @@ async fn mcp(pipeline: &Pipeline, head: Parts, body: Incoming, peer: SocketAddr)
     let (reply, method, outcome) = match arrive(pipeline, head, body, (request_id, peer, endpoint))
         .await
     {
-        Arrived::Reply(reply) => (reply, None, "ok"),
+        Arrived::Reply(reply) => (*reply, None, "ok"),
         Arrived::Refused(Unread { id, refusal }) => {
             info!(%request_id, tenant = generation.tenant, server = server.name, status = refusal.status.as_u16(), reason = %refusal.message, "a request was refused");
             (
@@ -145,7 +145,7 @@ fn pin(pipeline: &Pipeline, head: &Parts) -> Result<Endpoint, Refusal> {
 }
 
 enum Arrived {
-    Reply(Reply),
+    Reply(Box<Reply>),
     Refused(Unread),
     Call(Arc<Call>),
 }
@@ -169,10 +169,10 @@ async fn arrive(
         },
         Method::DELETE if arrival.headers.contains_key(SESSION_ID) => arrival.transport(),
         Method::OPTIONS if arrival.headers.contains_key(ORIGIN) => {
-            return Arrived::Reply(preflight());
+            return Arrived::Reply(Box::new(preflight()));
         }
         // Nothing is pushed outside of a reply yet, so there is no standalone stream to open.
-        _ => return Arrived::Reply(not_allowed()),
+        _ => return Arrived::Reply(Box::new(not_allowed())),
     };
     match call {
         Ok(call) => Arrived::Call(Arc::new(call)),

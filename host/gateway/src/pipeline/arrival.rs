@@ -34,14 +34,14 @@ pub struct Unread {
     /// JSON-RPC id.
     pub id: Option<ByteString>,
     /// What is wrong with it.
-    pub refusal: Refusal,
+    pub refusal: Box<Refusal>,
 }
 
 impl<R: Into<Refusal>> From<R> for Unread {
     fn from(refusal: R) -> Self {
         Self {
             id: None,
-            refusal: refusal.into(),
+            refusal: Box::new(refusal.into()),
         }
     }
 }
@@ -56,7 +56,7 @@ impl Arrival {
         let parsed = envelope::parse_str(&text)?;
         let unread = |refusal: Refusal| Unread {
             id: parsed.id().map(|id| ByteString::from(id.get())),
-            refusal,
+            refusal: Box::new(refusal),
         };
         let headers = request_headers(&self.headers).map_err(|err| unread(err.into()))?;
         let era = classify(&headers, &parsed).map_err(|err| unread(err.into()))?;

@@ -1,5 +1,10 @@
 //! Guests in WAT, made into components of `portcullis:policy`.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "test code: a guest that is not made is a failed test"
+)]
+
 use std::path::Path;
 
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
@@ -82,7 +87,7 @@ pub fn component(guest: &Guest) -> Vec<u8> {
     let (package, _) = resolve.push_path(wit).unwrap();
     let world = resolve.select_world(&[package], Some("admitter")).unwrap();
     let mut module = core(&guest.wat());
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false).unwrap();
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
     ComponentEncoder::default()
         .module(&module)
         .unwrap()

@@ -46,7 +46,6 @@ impl CallView for Call {
 }
 
 /// Services that allow everything and keep nothing.
-#[derive(Default)]
 pub struct Recorder;
 
 impl Services for Recorder {
