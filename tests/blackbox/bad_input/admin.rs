@@ -234,6 +234,6 @@ async fn documents() {
         {"type":"method-not-allowed","title":"The method is not allowed","status":405,"detail":"/api/v1/tenants/bad-documents/policies does not take PATCH; GET /openapi.json lists what it takes"}
     a page that is none
         400
-        {"type":"bad-request","title":"The request is not valid","status":400,"detail":"Failed to deserialize query string: limit: invalid digit found in string: use limit=1 to 500 and cursor"}
+        {"type":"bad-request","title":"The request is not valid","status":400,"detail":"the query is not valid: limit: invalid digit found in string. Use limit=1 to 500 and cursor"}
     "#);
 }
