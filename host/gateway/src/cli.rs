@@ -40,7 +40,7 @@ Exit codes:
 
 /// An MCP gateway whose policies are WebAssembly components.
 #[derive(Debug, Parser)]
-#[command(name = "portcullis", version, about, after_help = EXAMPLES, propagate_version = true)]
+#[command(name = "portcullis", version, after_help = EXAMPLES, propagate_version = true)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,

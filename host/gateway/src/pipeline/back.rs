@@ -20,7 +20,7 @@ use crate::listener::reply;
 use crate::listener::{Body, BodyError, Reply};
 use crate::policy::Permitted;
 use crate::refusal::Refusal;
-use crate::upstream::{ReplyKind, UpstreamBody, UpstreamReply};
+use crate::upstream::{ReplyKind, UpstreamBody, UpstreamError, UpstreamReply};
 
 use super::WalkLimits;
 
@@ -47,9 +47,10 @@ pub(super) async fn carry(
         (ReplyKind::Json, _) => {
             let (era, status) = (reply.era, reply.status);
             let body = whole(reply.body, limits.event_bytes_max).await?;
+            check(&call, &body)?;
             let edited = match edits {
                 true => edit(&call, era, &body)?.map(Bytes::from),
-                false => check(&body).map(|()| None)?,
+                false => None,
             };
             Ok(reply::json(status, edited.unwrap_or(body)))
         }
@@ -72,14 +73,24 @@ async fn whole(body: UpstreamBody, bytes_max: usize) -> Result<Bytes, Refusal> {
         ))),
         Err(err) => {
             warn!(error = %err, "an upstream's reply broke off");
-            Err(internal("the upstream's reply broke off; try again".into()))
+            Err(match err.downcast_ref::<UpstreamError>() {
+                Some(UpstreamError::Envelope { .. }) => nonsense(),
+                Some(err) => Refusal::from(err),
+                None => internal("the upstream's reply broke off; try again".into()),
+            })
         }
     }
 }
 
-fn check(body: &[u8]) -> Result<(), Refusal> {
+/// A reply must be one response, to this very request. Only an error may lack the id: its sender could not read it.
+fn check(call: &Permitted, body: &[u8]) -> Result<(), Refusal> {
+    let asked = call.message.id.as_deref();
     match envelope::parse(body) {
-        Ok(Message::Response(_)) => Ok(()),
+        Ok(Message::Response(response)) => match (response.id, response.outcome) {
+            (Some(id), _) if Some(id.get()) == asked => Ok(()),
+            (None, Outcome::Error(_)) => Ok(()),
+            (Some(_) | None, _) => Err(nonsense()),
+        },
         Ok(Message::Request(_) | Message::Notification(_)) | Err(_) => Err(nonsense()),
     }
 }

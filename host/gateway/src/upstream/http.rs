@@ -186,11 +186,6 @@ impl HttpUpstream {
             HeaderValue::from_str(out.method).ok()
         };
         headers.extend(method.map(|method| (METHOD, method)));
-        // An unchanged body of a stateless client came with headers that were compared with it.
-        if out.era == Era::Stateless && out.original.is_some() {
-            headers.extend(out.headers.get(NAME).map(|name| (NAME, name.clone())));
-            return;
-        }
         let params: Option<&RawValue> = out
             .params
             .and_then(|params| serde_json::from_str(params).ok());
