@@ -29,7 +29,7 @@ async fn help_teaches() {
     let help = portcullis(folder.path(), &["--help"]).await;
     insta::assert_snapshot!(help.shown(), @r#"
     exit 0
-    An MCP gateway whose policies are WebAssembly components.
+    An MCP gateway whose policies are WebAssembly components
 
     Usage: portcullis [OPTIONS] <COMMAND>
 

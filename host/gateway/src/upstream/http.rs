@@ -247,7 +247,12 @@ impl HttpUpstream {
                 .map_err(|source| self.untranslatable(source))?;
         let shared = own.map(|own| {
             let id = Box::from(out.id);
-            (own, Restore { id, token })
+            let restore = Restore {
+                own: Box::from(own.as_str()),
+                id,
+                token,
+            };
+            (own, restore)
         });
         Ok(Ready { out, body, shared })
     }

@@ -16,6 +16,8 @@ pub(super) const PROGRESS_TOKEN: [&str; 2] = ["params", "progressToken"];
 /// What one caller calls its request; the texts are JSON.
 #[derive(Debug, Clone)]
 pub(super) struct Restore {
+    /// The id that it went out under.
+    pub(super) own: Box<str>,
     /// The request's id.
     pub(super) id: Box<str>,
     /// The progress token, where the request had one.
@@ -29,6 +31,10 @@ impl Restore {
     /// When it is no JSON-RPC message.
     pub(super) fn message<'a>(&self, text: &'a str) -> Result<Cow<'a, str>, EnvelopeError> {
         match envelope::parse_str(text)? {
+            // A response to something else keeps its id, and is refused for it.
+            Message::Response(response) if response.id.is_some_and(|id| id.get() != &*self.own) => {
+                Ok(Cow::Borrowed(text))
+            }
             Message::Response(_) => Ok(Cow::Owned(self.response(text))),
             Message::Notification(notification) if notification.method == PROGRESS => {
                 Ok(self.progress(text).map_or(Cow::Borrowed(text), Cow::Owned))
@@ -56,6 +62,7 @@ mod tests {
     #[test]
     fn names_come_back_and_nothing_else_changes() {
         let restore = Restore {
+            own: "12".into(),
             id: r#""a-1""#.into(),
             token: Some("7".into()),
         };
@@ -63,6 +70,10 @@ mod tests {
             (
                 r#"{"jsonrpc":"2.0", "id":12,"result":{"n": 1.10,"id":12}}"#,
                 r#"{"jsonrpc":"2.0", "id":"a-1","result":{"n": 1.10,"id":12}}"#,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":13,"result":{}}"#,
+                r#"{"jsonrpc":"2.0","id":13,"result":{}}"#,
             ),
             (
                 r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":12,"progress":1}}"#,

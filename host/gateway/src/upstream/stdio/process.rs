@@ -99,6 +99,7 @@ impl Process {
             None => (None, None),
         };
         let restore = Restore {
+            own: id.to_string().into(),
             id: caller.id,
             token: caller.token,
         };
