@@ -214,7 +214,7 @@ fn tool_call(metrics: &Metrics) -> Result<Call, Box<dyn Error>> {
     let tool = format!("{}__{}", plan::MOUNT, plan::TOOL);
     let body = json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": tool, "arguments": arguments}});
     let text = call::text_of(Bytes::from(body.to_string()))?;
-    let message = Message::of(&text, &envelope::parse_str(&text)?);
+    let message = Message::of(&text, &envelope::parse_str(&text)?, None);
     let mut headers = HeaderMap::new();
     for (name, value) in [
         ("host", "127.0.0.1:4444".to_owned()),

@@ -186,7 +186,7 @@ impl<'a> Arena<'a> {
             println!(
                 "hostile: {}\n{}",
                 victim.failures(),
-                self.gateway.process.log_end()
+                self.gateway.process.log_end("victim")
             );
         }
         Ok(victim)

@@ -24,6 +24,7 @@ mod walk;
 mod wrk;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
 use serde_json::{Map, Value};
@@ -31,6 +32,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::error::BenchError;
 use crate::options::{Options, Part, Tools};
+
+const REAPING: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
     let options = Options::parse();
@@ -67,11 +70,14 @@ fn run(options: &Options) -> Result<(), BenchError> {
         let mut terminate = signal(SignalKind::terminate())
             .map_err(|source| BenchError::io("signals cannot be received", source))?;
         // Whichever ends first: dropping the other drops, and so ends, its processes.
-        tokio::select! {
+        let outcome = tokio::select! {
             measured = measure(options, &tools) => measured,
             _ = tokio::signal::ctrl_c() => Err(BenchError::Interrupted),
             _ = terminate.recv() => Err(BenchError::Interrupted),
-        }
+        };
+        // The runtime reaps a wrk that was killed a moment ago.
+        tokio::time::sleep(REAPING).await;
+        outcome
     })
 }
 

@@ -57,7 +57,7 @@ impl Process {
         match self.child.try_wait() {
             Ok(None) => Ok(()),
             Ok(Some(status)) => {
-                let log = self.log_end();
+                let log = self.log_end("");
                 Err(BenchError::failed(format!(
                     "{} ended with {status}\n{log}",
                     self.name
@@ -70,10 +70,10 @@ impl Process {
         }
     }
 
-    /// The last lines that it logged.
-    pub fn log_end(&self) -> String {
+    /// The last lines that it logged with a text in them; every line has the empty one.
+    pub fn log_end(&self, with: &str) -> String {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
+        let lines: Vec<&str> = log.lines().filter(|line| line.contains(with)).collect();
         let start = lines.len().saturating_sub(LOG_LINES);
         lines.get(start..).unwrap_or_default().join("\n")
     }

@@ -106,7 +106,7 @@ pub async fn run(options: &Options, tools: &Tools) -> Result<Value, BenchError> 
             before.failures(),
             during.failures(),
             after.failures(),
-            gateway.process.log_end()
+            gateway.process.log_end("")
         );
     }
     Ok(report)

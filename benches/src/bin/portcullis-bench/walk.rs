@@ -216,7 +216,7 @@ impl Stage {
             process.cpu_us().saturating_sub(cpu_us),
         );
         check(&run, calls).map_err(|wrong| {
-            BenchError::failed(format!("{kind}: {wrong}\n{}", process.log_end()))
+            BenchError::failed(format!("{kind}: {wrong}\n{}", process.log_end("")))
         })?;
         Ok(Sample {
             rps: run.rps(),
