@@ -51,11 +51,10 @@ lint: ## formatting, clippy, generated bindings, licences and bans of dependenci
 
 .PHONY: bench
 bench: setup ## measure one hook, one chain and the whole walk; writes target/bench/report.json
-	cargo build --locked --release $(RELEASE)
-	cargo build --locked --release --package portcullis-benches --bins
+	cargo build --locked --release $(RELEASE) --package portcullis-benches --bins
 	PORTCULLIS_GUEST=$(TARGET)/release/portcullis-guest scripts/build-guests.sh
 	scripts/bench-tools.sh
-	cargo bench --locked --package portcullis-benches
+	cargo bench --locked $(RELEASE) --package portcullis-benches --bench hooks
 	$(TARGET)/release/portcullis-bench $(ARGS)
 
 .PHONY: clean

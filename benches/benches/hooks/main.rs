@@ -20,10 +20,6 @@ use serde_json::{Map, Value, json};
 use bed::{Bed, Outcome};
 use sampler::{Sampler, Statistics};
 
-/// As in the gateway's own binary.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,10 +5,6 @@ use std::process::ExitCode;
 use clap::Parser;
 use portcullis_gateway::cli::Cli;
 
-/// Many small allocations, freed on other threads: what the system's allocator is slow at.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     portcullis_gateway::cli::run(Cli::parse())
 }

@@ -1,7 +1,8 @@
 //! The warm instances of one binding, and the binding's standing: how it fared lately.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::Failure;
@@ -11,8 +12,20 @@ use crate::guest::Guest;
 const STRIKES_MAX: u32 = 5;
 const BACK_OFF_MS_MIN: u64 = 1_000;
 const BACK_OFF_MS_MAX: u64 = 60_000;
-/// Idle instances that one binding keeps; more run at once only while more threads do.
+/// Threads beyond this number share their instances with another.
+const SHARDS_LEN: usize = 16;
+/// Idle instances that one thread keeps; more run at once only while more threads do.
 const IDLE_MAX: usize = 64;
+
+static THREADS: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    static SHARD: Cell<usize> = Cell::new(THREADS.fetch_add(1, Ordering::Relaxed) % SHARDS_LEN);
+}
+
+fn lock(shard: &Mutex<Vec<Guest>>) -> MutexGuard<'_, Vec<Guest>> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Counters of one binding's pool since it was made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -27,9 +40,10 @@ pub struct PoolStats {
     pub failed: u64,
 }
 
-/// Idle instances, last in first out, so that a quiet binding keeps few caches warm.
+/// Idle instances, by the thread that used them last: an instance that stays on its thread stays in its caches.
+/// Last in first out, so that a quiet binding keeps few of them warm.
 pub(crate) struct Pool {
-    idle: Mutex<Vec<Guest>>,
+    idle: [Mutex<Vec<Guest>>; SHARDS_LEN],
     pub(crate) created: AtomicU64,
     pub(crate) retired: AtomicU64,
     pub(crate) failed: AtomicU64,
@@ -39,7 +53,7 @@ pub(crate) struct Pool {
 impl Pool {
     pub(crate) fn new() -> Self {
         Self {
-            idle: Mutex::default(),
+            idle: Default::default(),
             created: AtomicU64::new(0),
             retired: AtomicU64::new(0),
             failed: AtomicU64::new(0),
@@ -48,22 +62,27 @@ impl Pool {
     }
 
     pub(crate) fn take(&self) -> Option<Guest> {
-        self.idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop()
+        self.own().pop()
     }
 
     pub(crate) fn put(&self, guest: Guest) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.own();
         if idle.len() < IDLE_MAX {
             idle.push(guest);
         }
     }
 
     pub(crate) fn clear(&self) {
-        let idle = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
-        drop(idle);
+        for shard in &self.idle {
+            let idle = std::mem::take(&mut *lock(shard));
+            drop(idle);
+        }
+    }
+
+    /// The instances of this thread.
+    fn own(&self) -> MutexGuard<'_, Vec<Guest>> {
+        let [first, ..] = &self.idle;
+        lock(self.idle.get(SHARD.get()).unwrap_or(first))
     }
 
     pub(crate) fn standing(&self) -> &Standing {
@@ -73,9 +92,9 @@ impl Pool {
     pub(crate) fn stats(&self) -> PoolStats {
         let idle = self
             .idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .len();
+            .iter()
+            .map(|shard| lock(shard).len())
+            .sum::<usize>();
         PoolStats {
             idle: u64::try_from(idle).unwrap_or(u64::MAX),
             created: self.created.load(Ordering::Relaxed),

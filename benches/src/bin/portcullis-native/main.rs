@@ -18,10 +18,6 @@ use portcullis_gateway::config::{self, Environment, RawSettings, Settings};
 use portcullis_gateway::telemetry::logs;
 use serde_json::json;
 
-/// As in the gateway's own binary.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
