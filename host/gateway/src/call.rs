@@ -200,12 +200,6 @@ impl Call {
         }
     }
 
-    /// JSON-RPC method, or `transport`.
-    #[must_use]
-    pub fn method_label(&self) -> &str {
-        self.message.method.as_deref().unwrap_or("transport")
-    }
-
     /// Who the session and its upstream sessions belong to.
     #[must_use]
     pub fn principal(&self) -> &str {

@@ -1,6 +1,6 @@
 //! Globs of selectors: `*` stands for any run of characters, everything else for itself.
 
-/// Whether `text` matches `pattern`, in time linear in their product at worst and without allocating.
+/// Whether `text` matches `pattern`, in time linear in their product at worst.
 #[must_use]
 pub fn matches(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');

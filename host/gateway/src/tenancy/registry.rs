@@ -166,12 +166,6 @@ impl Registry {
         self.workshop.services.forget_tenant(tenant);
     }
 
-    /// Number of tenants that have a server.
-    #[must_use]
-    pub fn servers_len(&self) -> usize {
-        self.table.load().servers.len()
-    }
-
     fn endpoints_of(&self, tenant: &str) -> Vec<Endpoint> {
         self.table
             .load()
