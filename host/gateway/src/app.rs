@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::config::{LogFormat, Settings};
-use crate::listener::{self, Bounds};
+use crate::listener::{self, Bounds, Workers};
 use crate::model::Secret;
 use crate::policy::Binder;
 use crate::telemetry::logs;
@@ -43,6 +43,7 @@ pub struct Running {
     parts: Parts,
     stop: CancellationToken,
     listeners: TaskTracker,
+    workers: Arc<Workers>,
     drain: Duration,
 }
 
@@ -104,9 +105,11 @@ pub async fn start_with(
         drain,
     };
     let pipeline = parts.pipeline(&settings, addresses.0, &tasks);
+    let workers = Arc::new(Workers::start(settings.worker_threads).map_err(AppError::Threads)?);
     listeners.spawn(listener::serve(
         gateway,
         Arc::clone(&pipeline),
+        Arc::clone(&workers),
         bounds,
         stop.clone(),
     ));
@@ -129,6 +132,7 @@ pub async fn start_with(
         parts,
         stop,
         listeners,
+        workers,
         drain,
     })
 }
@@ -146,6 +150,8 @@ impl Running {
             warn!("listeners did not end within the drain timeout");
         }
         self.parts.close(self.drain).await;
+        // Their tasks have ended or have had their time.
+        drop(tokio::task::spawn_blocking(move || drop(self.workers)).await);
         info!("stopped");
     }
 }

@@ -6,11 +6,14 @@
 
 mod accept;
 mod body;
+mod eager;
 mod guard;
 mod http;
 pub mod reply;
+mod workers;
 
 pub use accept::{Bounds, serve};
 pub use body::{Body, BodyError};
 pub use guard::Guard;
 pub use reply::Reply;
+pub use workers::Workers;

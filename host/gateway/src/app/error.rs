@@ -47,6 +47,11 @@ pub enum AppError {
         /// The system's reason.
         source: io::Error,
     },
+    /// The threads that serve connections.
+    #[error(
+        "the threads that serve connections cannot be started; lower `--worker-threads`, or raise the limits on threads and open files"
+    )]
+    Threads(#[source] io::Error),
     /// Signals.
     #[error("signals cannot be caught")]
     Signal(#[source] io::Error),

@@ -73,7 +73,7 @@ pub(super) fn run(args: DemoArgs, output: Output) -> Result<(), CliError> {
         crate::telemetry::logs::LogFormat::Text,
         settings.log.level.as_str(),
     );
-    let runtime = super::serve::runtime(&settings)?;
+    let runtime = super::serve::runtime()?;
     runtime
         .block_on(demo(&args, output, &home, settings))
         .map_err(gateway)

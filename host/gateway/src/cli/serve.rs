@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::config::{self, Environment, LogFormat, LogLevel, RawLog, RawSettings, Settings};
+use crate::config::{self, Environment, LogFormat, LogLevel, RawLog, RawSettings};
 
 use super::CliError;
 
@@ -63,19 +63,16 @@ pub(super) fn run(args: ServeArgs) -> Result<(), CliError> {
     for warning in &loaded.warnings {
         eprintln!("portcullis: {warning}");
     }
-    let runtime = runtime(&loaded.settings)?;
+    let runtime = runtime()?;
     runtime
         .block_on(crate::app::serve(loaded.settings))
         .map_err(|error| CliError::Gateway(error.into()))
 }
 
-/// The threads that the settings ask for.
-pub(super) fn runtime(settings: &Settings) -> Result<tokio::runtime::Runtime, CliError> {
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    if let Some(threads) = settings.worker_threads {
-        builder.worker_threads(threads);
-    }
-    builder
+/// For the admin API and for what runs beside the traffic; connections have threads of their own.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
         .thread_name("portcullis")
         .enable_all()
         .build()

@@ -10,14 +10,15 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
 use crate::pipeline::Pipeline;
 
+use super::eager::Eager;
 use super::http::respond;
+use super::workers::Workers;
 
 /// Bounds on connections.
 #[derive(Debug, Clone, Copy)]
@@ -39,10 +40,11 @@ const BUFFER_BYTES_MIN: usize = 8 << 10;
 pub async fn serve(
     listener: TcpListener,
     pipeline: Arc<Pipeline>,
+    workers: Arc<Workers>,
     bounds: Bounds,
     stop: CancellationToken,
 ) {
-    let (tracker, graceful) = (TaskTracker::new(), GracefulShutdown::new());
+    let graceful = GracefulShutdown::new();
     let slots = Arc::new(Semaphore::new(
         bounds.connections_max.min(Semaphore::MAX_PERMITS),
     ));
@@ -68,30 +70,32 @@ pub async fn serve(
             let pipeline = Arc::clone(&service_pipeline);
             async move { Ok::<_, Infallible>(respond(&pipeline, request, peer).await) }
         });
-        let connection = graceful.watch(
-            server
-                .serve_connection_with_upgrades(TokioIo::new(stream), service)
-                .into_owned(),
-        );
+        let (server, watcher) = (server.clone(), graceful.watcher());
         let open = pipeline.metrics().connections.clone();
         open.inc();
-        tracker.spawn(async move {
-            if let Err(err) = connection.await {
-                debug!(%peer, error = %err, "a connection ended badly");
+        workers.spawn(async move {
+            match TcpStream::from_std(stream) {
+                Ok(stream) => {
+                    let io = TokioIo::new(stream);
+                    let connection = server.serve_connection_with_upgrades(io, service);
+                    if let Err(err) = Eager::new(watcher.watch(connection.into_owned())).await {
+                        debug!(%peer, error = %err, "a connection ended badly");
+                    }
+                }
+                Err(err) => warn!(%peer, error = %err, "a connection could not be served"),
             }
             open.dec();
             drop(slot);
         });
     }
     drop(listener);
-    tracker.close();
     let drained = tokio::time::timeout(bounds.drain, async {
         graceful.shutdown().await;
-        tracker.wait().await;
+        workers.drained().await;
     });
     if drained.await.is_err() {
         warn!(
-            connections = tracker.len(),
+            connections = workers.open(),
             "requests were still under way when the drain timeout ended"
         );
     }
@@ -100,15 +104,17 @@ pub async fn serve(
 async fn admit(
     listener: &TcpListener,
     slots: &Arc<Semaphore>,
-) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+) -> Option<(std::net::TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let slot = Arc::clone(slots).acquire_owned().await.ok()?;
-    match listener.accept().await {
-        Ok((stream, peer)) => {
-            if let Err(err) = stream.set_nodelay(true) {
-                debug!(%peer, error = %err, "TCP_NODELAY could not be set");
-            }
-            Some((stream, peer, slot))
+    let accepted = listener.accept().await.and_then(|(stream, peer)| {
+        if let Err(err) = stream.set_nodelay(true) {
+            debug!(%peer, error = %err, "TCP_NODELAY could not be set");
         }
+        // Another thread's runtime takes it over.
+        Ok((stream.into_std()?, peer))
+    });
+    match accepted {
+        Ok((stream, peer)) => Some((stream, peer, slot)),
         Err(err) => {
             warn!(error = %err, "a connection could not be accepted");
             // Out of file descriptors is the usual reason; waiting lets some close.

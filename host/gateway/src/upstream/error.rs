@@ -67,7 +67,7 @@ pub enum UpstreamError {
         upstream: Arc<str>,
         /// What the client said.
         #[source]
-        source: hyper_util::client::legacy::Error,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The connection ended between request and reply.
     #[error("the connection to upstream {upstream} broke before a reply")]
@@ -76,7 +76,7 @@ pub enum UpstreamError {
         upstream: Arc<str>,
         /// What the client said.
         #[source]
-        source: hyper_util::client::legacy::Error,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// No reply in time.
     #[error("upstream {upstream} did not answer within {timeout_ms} ms")]

@@ -16,13 +16,14 @@ use serde_json::value::RawValue;
 
 mod abandon;
 mod client;
+mod pool;
 mod probe;
 mod receive;
 mod session;
 mod wire;
 
 pub(super) use abandon::Abandon;
-pub(super) use client::{Client, build as build_client};
+pub(super) use client::{Client, ResponseBody};
 pub(super) use receive::{message_of, result_of};
 pub(super) use session::{HttpSession, gateway};
 pub(super) use wire::{Means, Wire};
@@ -93,7 +94,9 @@ impl HttpUpstream {
         conversation: &Conversation,
         out: &Outgoing<'_>,
     ) -> Result<UpstreamReply, UpstreamError> {
-        match tokio::time::timeout(self.timeout, self.exchange(conversation, out)).await {
+        // In place: the exchange is too large to be moved about.
+        let exchange = std::pin::pin!(self.exchange(conversation, out));
+        match tokio::time::timeout(self.timeout, exchange).await {
             Ok(reply) => reply,
             Err(_elapsed) => {
                 // A stateless caller's request is taken back by `Abandon`, under the id that it went out with.

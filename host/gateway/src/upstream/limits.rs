@@ -7,7 +7,7 @@ use std::time::Duration;
 /// Bounds that hold for every upstream of the process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamLimits {
-    /// Idle connections kept open to one host.
+    /// Idle connections kept open to one upstream; by https, to one host.
     pub connections_idle_max: usize,
     /// How long an idle connection is kept, in milliseconds.
     pub connection_idle_ms: u64,

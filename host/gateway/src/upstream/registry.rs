@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use super::Upstream;
 use super::error::SetupError;
-use super::http::{self, Client};
+use super::http::Client;
 use super::limits::UpstreamLimits;
 use super::metrics::{Meters, Metrics};
 use crate::model::UpstreamSpec;
@@ -67,7 +67,7 @@ impl Upstreams {
         Ok(Arc::new(Self {
             metrics: Metrics::register(registry)?,
             shared: Shared {
-                client: http::build_client(&limits)?,
+                client: Client::new(&limits)?,
                 limits: Arc::new(limits),
                 tracker,
                 processes: TaskTracker::new(),

@@ -10,12 +10,11 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::StatusCode;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use portcullis_protocol::revision::Era;
 
 use super::error::UpstreamError;
 use super::flight::Flight;
-use super::http::Abandon;
+use super::http::{Abandon, ResponseBody};
 use super::stdio::ProcessEvents;
 
 mod restored;
@@ -59,7 +58,7 @@ pub struct UpstreamBody {
 
 #[derive(Debug)]
 enum Source {
-    Http(Incoming),
+    Http(ResponseBody),
     Restored(Box<Restored>),
     Process(Box<ProcessEvents>),
     /// Everything has been read.
@@ -77,7 +76,7 @@ impl UpstreamBody {
     }
 
     /// A body that goes on after its first bytes.
-    pub(super) fn http(upstream: &Arc<str>, first: Option<Bytes>, rest: Incoming) -> Self {
+    pub(super) fn http(upstream: &Arc<str>, first: Option<Bytes>, rest: ResponseBody) -> Self {
         let source = if rest.is_end_stream() {
             Source::End
         } else {
@@ -177,7 +176,7 @@ impl Body for UpstreamBody {
 
 /// The next bytes; trailers mean nothing here.
 fn poll_incoming(
-    incoming: &mut Incoming,
+    incoming: &mut ResponseBody,
     upstream: &Arc<str>,
     cx: &mut Context<'_>,
 ) -> Poll<Option<Result<Bytes, UpstreamError>>> {

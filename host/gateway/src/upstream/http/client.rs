@@ -1,45 +1,162 @@
-//! The one HTTP client of the process: HTTP/1.1 and HTTP/2, plain and TLS, connections kept.
+//! The HTTP clients: plain HTTP/1.1 on connections that an upstream keeps, and HTTP/1.1 or 2 by TLS.
 //!
-//! Made by `Upstreams`. Connections belong to hosts, not to tenants: what tells tenants apart is sent with each request.
+//! Made by `Upstreams`, used by `wire`. Which of them serves an upstream is decided by its URL, once.
 
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::{Request, Response, Uri, uri};
+use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use tokio_util::task::TaskTracker;
 
+use super::pool::{Pool, PooledBody};
 use crate::upstream::limits::UpstreamLimits;
 
-/// Pooled connections to any number of hosts.
-pub(in crate::upstream) type Client =
-    hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// Makes the client.
-///
-/// # Errors
-/// When the TLS library refuses its own defaults.
-pub(in crate::upstream) fn build(limits: &UpstreamLimits) -> Result<Client, rustls::Error> {
-    let mut tcp = HttpConnector::new();
-    tcp.set_nodelay(true);
-    tcp.enforce_http(false);
-    tcp.set_connect_timeout(Some(Duration::from_millis(limits.connect_timeout_ms)));
-    tcp.set_keepalive(Some(Duration::from_millis(limits.connection_idle_ms)));
-    let connector = HttpsConnectorBuilder::new()
-        .with_tls_config(tls()?)
-        .https_or_http()
-        .enable_all_versions()
-        .wrap_connector(tcp);
-    Ok(
-        hyper_util::client::legacy::Client::builder(TokioExecutor::new())
+/// Why there is no response.
+#[derive(Debug)]
+pub(super) enum SendError {
+    /// No connection: nothing was sent.
+    Connect(Cause),
+    /// The connection ended before the response.
+    Interrupted(Cause),
+}
+
+/// What all upstreams share.
+#[derive(Debug, Clone)]
+pub(in crate::upstream) struct Client {
+    tcp: HttpConnector,
+    tls: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    idle_max: usize,
+    idle_for: Duration,
+}
+
+/// The way to one URL.
+#[derive(Debug)]
+pub(super) enum Line {
+    /// HTTP/1.1 without TLS.
+    Plain(Arc<Pool>),
+    /// HTTP/1.1 or 2, as the handshake settles. Connections belong to hosts, not to tenants: what tells tenants apart
+    /// is sent with each request.
+    Tls(Box<legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>>),
+}
+
+/// The body of a response.
+#[derive(Debug)]
+pub(in crate::upstream) enum ResponseBody {
+    /// On a connection of the upstream's own.
+    Pooled(PooledBody),
+    /// On a connection that a task of its own drives.
+    Driven(Incoming),
+}
+
+impl Client {
+    /// Makes the client.
+    ///
+    /// # Errors
+    /// When the TLS library refuses its own defaults.
+    pub(in crate::upstream) fn new(limits: &UpstreamLimits) -> Result<Self, rustls::Error> {
+        let (idle_max, idle_for) = (
+            limits.connections_idle_max,
+            Duration::from_millis(limits.connection_idle_ms),
+        );
+        let mut tcp = HttpConnector::new();
+        tcp.set_nodelay(true);
+        tcp.enforce_http(false);
+        tcp.set_connect_timeout(Some(Duration::from_millis(limits.connect_timeout_ms)));
+        tcp.set_keepalive(Some(idle_for));
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls()?)
+            .https_only()
+            .enable_all_versions()
+            .wrap_connector(tcp.clone());
+        let tls = legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_millis(limits.connection_idle_ms))
-            .pool_max_idle_per_host(limits.connections_idle_max)
-            .build(connector),
-    )
+            .pool_idle_timeout(idle_for)
+            .pool_max_idle_per_host(idle_max)
+            .build(connector);
+        Ok(Self {
+            tcp,
+            tls,
+            idle_max,
+            idle_for,
+        })
+    }
+
+    /// The way to `uri`, and the URI that requests on it carry.
+    pub(super) fn line(&self, uri: Uri, tracker: TaskTracker) -> (Line, Uri) {
+        if uri.scheme() != Some(&uri::Scheme::HTTP) {
+            return (Line::Tls(Box::new(self.tls.clone())), uri);
+        }
+        // RFC 9112, section 3.2.1: to a server, only the path is sent.
+        let path = uri
+            .path_and_query()
+            .map_or_else(|| Uri::from_static("/"), |path| Uri::from(path.clone()));
+        let keep = (self.idle_max, self.idle_for);
+        let pool = Pool::new((self.tcp.clone(), uri), keep, tracker);
+        (Line::Plain(Arc::new(pool)), path)
+    }
+}
+
+impl Line {
+    /// Sends a request; answers when the head of the response is there.
+    pub(super) async fn send(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<ResponseBody>, SendError> {
+        match self {
+            Self::Plain(pool) => {
+                let response = pool.send(request).await?;
+                Ok(response.map(ResponseBody::Pooled))
+            }
+            Self::Tls(client) => match Box::pin(client.request(request)).await {
+                Ok(response) => Ok(response.map(ResponseBody::Driven)),
+                Err(error) if error.is_connect() => Err(SendError::Connect(error.into())),
+                Err(error) => Err(SendError::Interrupted(error.into())),
+            },
+        }
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match self.get_mut() {
+            Self::Pooled(body) => Pin::new(body).poll_frame(cx),
+            Self::Driven(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Pooled(body) => body.is_end_stream(),
+            Self::Driven(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Pooled(body) => body.size_hint(),
+            Self::Driven(body) => body.size_hint(),
+        }
+    }
 }
 
 /// The machine's own roots. Without any, plain HTTP upstreams still work, and TLS ones fail by name.

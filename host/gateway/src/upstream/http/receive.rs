@@ -9,7 +9,6 @@ use http::header::CONTENT_TYPE;
 use http::{Response, StatusCode};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 use portcullis_protocol::envelope::{self, Message, Outcome};
 use portcullis_protocol::error::{ErrorObject, UNSUPPORTED_VERSION};
 use portcullis_protocol::headers::{EVENT_STREAM, JSON};
@@ -17,6 +16,7 @@ use portcullis_protocol::revision::Era;
 use portcullis_protocol::sse::Decoder;
 use serde_json::value::RawValue;
 
+use super::client::ResponseBody;
 use super::session;
 use super::wire::Wire;
 use crate::upstream::error::UpstreamError;
@@ -43,14 +43,14 @@ pub(super) enum Received {
 pub(super) struct Head {
     status: StatusCode,
     kind: ReplyKind,
-    body: Incoming,
+    body: ResponseBody,
 }
 
 impl Wire {
     /// Sorts a response.
     pub(super) async fn receive(
         &self,
-        response: Response<Incoming>,
+        response: Response<ResponseBody>,
         era: Era,
     ) -> Result<Received, UpstreamError> {
         let status = response.status();
@@ -141,7 +141,7 @@ impl Wire {
         }
     }
 
-    fn content_type(&self, response: &Response<Incoming>) -> UpstreamError {
+    fn content_type(&self, response: &Response<ResponseBody>) -> UpstreamError {
         let value = response.headers().get(CONTENT_TYPE);
         let value = value.map(|value| {
             String::from_utf8_lossy(value.as_bytes())
@@ -156,7 +156,7 @@ impl Wire {
     }
 }
 
-fn kind_of(response: &Response<Incoming>) -> Option<ReplyKind> {
+fn kind_of(response: &Response<ResponseBody>) -> Option<ReplyKind> {
     let value = response.headers().get(CONTENT_TYPE)?.to_str().ok()?;
     let essence = value.split(';').next().unwrap_or_default().trim();
     if essence.eq_ignore_ascii_case(JSON) {

@@ -11,10 +11,9 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header,
 };
 use http_body_util::Full;
-use hyper::body::Incoming;
 use tokio_util::task::TaskTracker;
 
-use super::client::Client;
+use super::client::{Client, Line, ResponseBody, SendError};
 use super::session::HttpSession;
 use crate::model::UpstreamSpec;
 use crate::upstream::error::UpstreamError;
@@ -46,7 +45,7 @@ pub(in crate::upstream) struct Wire {
     pub(in crate::upstream) limits: Arc<UpstreamLimits>,
     pub(in crate::upstream) tracker: TaskTracker,
     pub(super) meters: Arc<Meters>,
-    client: Client,
+    line: Line,
     uri: Uri,
     base: HeaderMap,
     /// A session that the upstream gave no id: there is nothing in it that callers could not share.
@@ -73,12 +72,13 @@ impl Wire {
             .parse()
             .map_err(|error| format!("the URL cannot be read: {error}"))?;
         let base = base_headers(&uri, spec)?;
+        let (line, uri) = means.client.line(uri, means.tracker.clone());
         Ok(Self {
             name: Arc::clone(name),
             limits: means.limits,
             tracker: means.tracker,
             meters: means.meters,
-            client: means.client,
+            line,
             uri,
             base,
             shared_session: ArcSwapOption::empty(),
@@ -95,7 +95,7 @@ impl Wire {
         &self,
         headers: HeaderMap,
         body: Bytes,
-    ) -> Result<Response<Incoming>, UpstreamError> {
+    ) -> Result<Response<ResponseBody>, UpstreamError> {
         self.send(Method::POST, headers, body).await
     }
 
@@ -118,17 +118,16 @@ impl Wire {
         method: Method,
         headers: HeaderMap,
         body: Bytes,
-    ) -> Result<Response<Incoming>, UpstreamError> {
+    ) -> Result<Response<ResponseBody>, UpstreamError> {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = method;
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = headers;
-        self.client.request(request).await.map_err(|source| {
+        self.line.send(request).await.map_err(|error| {
             let upstream = Arc::clone(&self.name);
-            if source.is_connect() {
-                UpstreamError::Connect { upstream, source }
-            } else {
-                UpstreamError::Interrupted { upstream, source }
+            match error {
+                SendError::Connect(source) => UpstreamError::Connect { upstream, source },
+                SendError::Interrupted(source) => UpstreamError::Interrupted { upstream, source },
             }
         })
     }

@@ -6,19 +6,19 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use hyper::body::Incoming;
 use portcullis_protocol::envelope::EnvelopeError;
 use portcullis_protocol::sse::{self, Decoder};
 
 use super::ReplyKind;
 use crate::upstream::error::UpstreamError;
+use crate::upstream::http::ResponseBody;
 use crate::upstream::restore::Restore;
 
 /// The body, and what has been read of a message that is not whole yet.
 #[derive(Debug)]
 pub(in crate::upstream) struct Restored {
     first: Option<Bytes>,
-    rest: Incoming,
+    rest: ResponseBody,
     restore: Restore,
     held: Held,
     bytes_max: usize,
@@ -35,7 +35,7 @@ impl Restored {
     pub(in crate::upstream) fn new(
         kind: ReplyKind,
         first: Option<Bytes>,
-        rest: Incoming,
+        rest: ResponseBody,
         restore: Restore,
         bytes_max: usize,
     ) -> Self {

@@ -78,7 +78,7 @@ fn progress(process: &Arc<Process>, text: &str) {
 
 fn answer(process: &Arc<Process>, method: &str, id: &RawValue) {
     let reply = if method == "ping" {
-        result_body(id, "{}")
+        result_body(id.get(), "{}")
     } else {
         error_body(
             Some(id),
