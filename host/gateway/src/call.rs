@@ -86,10 +86,7 @@ impl Message {
         let part = |text: &str| slice(body, text);
         let params = parsed.params();
         let (target, arguments) = match called {
-            Some(called) => (
-                Some(part(&called.name)),
-                called.arguments.map(|raw| part(raw.get())),
-            ),
+            Some(called) => (Some(part(&called.name)), called.arguments.map(part)),
             None => (
                 parsed
                     .method()

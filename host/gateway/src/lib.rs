@@ -21,3 +21,7 @@ pub mod telemetry;
 pub mod app;
 pub mod cli;
 pub mod config;
+
+/// Threads allocate and free at a high rate, and what a peak took goes back to the system.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

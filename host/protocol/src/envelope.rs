@@ -113,6 +113,40 @@ pub fn parse_str(text: &str) -> Result<Message<'_>, EnvelopeError> {
     Members::read(text)?.into_message()
 }
 
+/// A response, by its frame alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Frame<'a> {
+    /// The request's id as its text; absent, or `null`, only on errors whose sender could not read it.
+    pub id: Option<&'a str>,
+    /// The `result` member as its text; absent on errors.
+    pub result: Option<&'a str>,
+}
+
+/// Reads whose answer a body is, without checking the JSON inside `result` or `error`: that is for whoever reads it.
+/// `None` for anything but one response.
+#[must_use]
+pub fn frame(body: &[u8]) -> Option<Frame<'_>> {
+    let text = std::str::from_utf8(body).ok()?;
+    let object = text::members(text).ok()?;
+    if text::skip_space(body, object.end) != body.len() {
+        return None;
+    }
+    let member = |name| {
+        let mut of_name = object.members.iter().filter(|member| member.is(text, name));
+        match (of_name.next(), of_name.next()) {
+            (Some(member), None) => text.get(member.value.clone()),
+            (None, _) | (Some(_), Some(_)) => None,
+        }
+    };
+    let (id, result, error) = (member("id"), member("result"), member("error"));
+    let is_call = object
+        .members
+        .iter()
+        .any(|member| member.is(text, "method"));
+    let is_2_0 = member("jsonrpc").and_then(text::string).as_deref() == Some("2.0");
+    (is_2_0 && !is_call && result.is_some() != error.is_some()).then_some(Frame { id, result })
+}
+
 /// The messages of a batch, for the one revision that allows batches; each is then read by [`parse_str`].
 ///
 /// # Errors

@@ -52,18 +52,17 @@ pub fn error_body(
 
 /// A reply with a result; `result_raw` is JSON text.
 #[must_use]
-pub fn result_body(id: &RawValue, result_raw: &str) -> Vec<u8> {
+pub fn result_body(id: &str, result_raw: &str) -> Vec<u8> {
     reply(id, "result", result_raw)
 }
 
 /// A reply that passes on an upstream's error object as it was written, under the caller's own id.
 #[must_use]
 pub fn relayed_error_body(id: &RawValue, error_raw: &RawValue) -> Vec<u8> {
-    reply(id, "error", error_raw.get())
+    reply(id.get(), "error", error_raw.get())
 }
 
-fn reply(id: &RawValue, member: &str, raw: &str) -> Vec<u8> {
-    let id = id.get();
+fn reply(id: &str, member: &str, raw: &str) -> Vec<u8> {
     let mut body = Vec::with_capacity(32 + id.len() + raw.len());
     for part in [
         r#"{"jsonrpc":"2.0","id":"#,
@@ -124,7 +123,7 @@ mod tests {
                 "No.",
                 Some(raw(r#"{"supported":[]}"#)),
             ),
-            result_body(raw("12345678901234567890123"), r#"{"n": 1.10}"#),
+            result_body("12345678901234567890123", r#"{"n": 1.10}"#),
             relayed_error_body(raw("1"), raw(r#"{"code":-32002, "message":"gone"}"#)),
         ];
         let text: Vec<_> = bodies

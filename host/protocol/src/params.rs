@@ -33,7 +33,7 @@ pub struct CallParams<'a> {
     /// The tool or prompt.
     pub name: Cow<'a, str>,
     /// Its arguments, as the text that the client wrote.
-    pub arguments: Option<&'a RawValue>,
+    pub arguments: Option<&'a str>,
 }
 
 /// Why `params` cannot be read. The text is meant for the caller; the code is always -32602.
@@ -67,15 +67,11 @@ impl<'a> CallParams<'a> {
     pub fn parse(params: Option<&'a RawValue>) -> Result<Self, ParamsError> {
         let found = Shallow::read(params.ok_or(ParamsError::Missing)?);
         found.refuse_duplicates()?;
-        let name = found
-            .name
-            .and_then(|raw| text::string(raw.get()))
-            .ok_or(ParamsError::Name)?;
+        let name = found.name.and_then(text::string).ok_or(ParamsError::Name)?;
         let arguments = match found.arguments {
-            Some(raw) if raw.get().starts_with('{') => Some(raw),
-            Some(raw) if raw.get() == "null" => None,
+            Some(raw) if raw.starts_with('{') => Some(raw),
+            Some("null") | None => None,
             Some(_) => return Err(ParamsError::Arguments),
-            None => None,
         };
         Ok(CallParams { name, arguments })
     }
@@ -167,7 +163,7 @@ impl<'a> Meta<'a> {
             .filter(|params| params.get().contains("_meta") || params.get().contains("\\u"))
             .and_then(|params| Shallow::read(params).meta)
             .and_then(|meta| {
-                serde_json::Deserializer::from_str(meta.get())
+                serde_json::Deserializer::from_str(meta)
                     .deserialize_map(MetaVisitor)
                     .ok()
             })
@@ -217,51 +213,40 @@ struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 /// The members of `params` that decide what is called, in one pass over the text.
 #[derive(Default)]
 struct Shallow<'a> {
-    name: Option<&'a RawValue>,
-    arguments: Option<&'a RawValue>,
-    meta: Option<&'a RawValue>,
+    name: Option<&'a str>,
+    arguments: Option<&'a str>,
+    meta: Option<&'a str>,
     duplicate: Option<&'static str>,
 }
 
 impl<'a> Shallow<'a> {
     fn read(params: &'a RawValue) -> Self {
-        serde_json::Deserializer::from_str(params.get())
-            .deserialize_map(ShallowVisitor)
-            .unwrap_or_default()
+        let params = params.get();
+        let mut found = Shallow::default();
+        for member in text::members(params)
+            .iter()
+            .flat_map(|object| &object.members)
+        {
+            let slots = [
+                (&mut found.name, "name"),
+                (&mut found.arguments, "arguments"),
+                (&mut found.meta, "_meta"),
+            ];
+            let named = slots.into_iter().find(|(_, name)| member.is(params, name));
+            if let Some((slot, name)) = named
+                && slot
+                    .replace(params.get(member.value.clone()).unwrap_or_default())
+                    .is_some()
+            {
+                found.duplicate = Some(name);
+            }
+        }
+        found
     }
 
     fn refuse_duplicates(&self) -> Result<(), ParamsError> {
         self.duplicate
             .map_or(Ok(()), |name| Err(ParamsError::Duplicate(name)))
-    }
-}
-
-struct ShallowVisitor;
-
-impl<'de> Visitor<'de> for ShallowVisitor {
-    type Value = Shallow<'de>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a params object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Shallow<'de>, A::Error> {
-        let mut found = Shallow::default();
-        while let Some(key) = map.next_key::<Name<'de>>()? {
-            let (slot, name) = match key.0.as_ref() {
-                "name" => (&mut found.name, "name"),
-                "arguments" => (&mut found.arguments, "arguments"),
-                "_meta" => (&mut found.meta, "_meta"),
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                    continue;
-                }
-            };
-            if slot.replace(map.next_value()?).is_some() {
-                found.duplicate = Some(name);
-            }
-        }
-        Ok(found)
     }
 }
 
@@ -280,7 +265,7 @@ mod tests {
         )))
         .unwrap();
         assert_eq!(call.name, "add");
-        assert_eq!(call.arguments.map(RawValue::get), Some(r#"{"a": 1.10}"#));
+        assert_eq!(call.arguments, Some(r#"{"a": 1.10}"#));
         let plain = CallParams::parse(Some(raw(r#"{"name":"add","arguments":null}"#))).unwrap();
         assert!(matches!(plain.name, Cow::Borrowed("add")));
         assert!(plain.arguments.is_none());

@@ -66,7 +66,11 @@ pub(crate) fn members(text: &str) -> Result<Object, Malformed> {
     let mut members = Vec::new();
     let mut at = skip_space(bytes, open + 1);
     if bytes.get(at) == Some(&b'}') {
-        return Ok(Object { open, members });
+        return Ok(Object {
+            open,
+            end: at + 1,
+            members,
+        });
     }
     loop {
         let key_end = skip_string(bytes, at)?;
@@ -84,7 +88,11 @@ pub(crate) fn members(text: &str) -> Result<Object, Malformed> {
         match bytes.get(next) {
             Some(b',') => at = skip_space(bytes, next + 1),
             Some(b'}') => {
-                return Ok(Object { open, members });
+                return Ok(Object {
+                    open,
+                    end: next + 1,
+                    members,
+                });
             }
             Some(_) | None => return Err(Malformed),
         }
@@ -96,6 +104,8 @@ pub(crate) fn members(text: &str) -> Result<Object, Malformed> {
 pub(crate) struct Object {
     /// Position of `{`.
     pub(crate) open: usize,
+    /// Position after `}`.
+    pub(crate) end: usize,
     /// In the order of the text; duplicates included.
     pub(crate) members: Vec<Member>,
 }
@@ -183,11 +193,11 @@ fn skip_string(bytes: &[u8], at: usize) -> Result<usize, Malformed> {
     }
     let mut at = at + 1;
     loop {
-        match bytes.get(at) {
-            Some(b'"') => return Ok(at + 1),
-            Some(b'\\') => at += 2,
-            Some(_) => at += 1,
-            None => return Err(Malformed),
+        let rest = bytes.get(at..).ok_or(Malformed)?;
+        let stop = at + memchr::memchr2(b'"', b'\\', rest).ok_or(Malformed)?;
+        match bytes.get(stop) {
+            Some(b'"') => return Ok(stop + 1),
+            Some(_) | None => at = stop + 2,
         }
     }
 }

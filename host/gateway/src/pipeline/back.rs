@@ -9,7 +9,7 @@ use futures_util::stream;
 use http::StatusCode;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use portcullis_protocol::bridge;
-use portcullis_protocol::envelope::{self, Message, Outcome};
+use portcullis_protocol::envelope::{self, Message, Outcome, Response};
 use portcullis_protocol::error::{INTERNAL_ERROR, error_body};
 use portcullis_protocol::revision::Era;
 use portcullis_protocol::sse::{self, Decoder, Event};
@@ -47,10 +47,12 @@ pub(super) async fn carry(
         (ReplyKind::Json, _) => {
             let (era, status) = (reply.era, reply.status);
             let body = whole(reply.body, limits.event_bytes_max).await?;
-            check(&call, &body)?;
-            let edited = match edits {
-                true => edit(&call, era, &body)?.map(Bytes::from),
-                false => None,
+            let answer = check(&call, &body)?;
+            let edited = match (edits, answer) {
+                (true, (Some(id), Some(result))) => {
+                    edit(&call, era, (id, result))?.map(Bytes::from)
+                }
+                (true | false, _) => None,
             };
             Ok(reply::json(status, edited.unwrap_or(body)))
         }
@@ -82,16 +84,17 @@ async fn whole(body: UpstreamBody, bytes_max: usize) -> Result<Bytes, Refusal> {
     }
 }
 
-/// A reply must be one response, to this very request. Only an error may lack the id: its sender could not read it.
-fn check(call: &Permitted, body: &[u8]) -> Result<(), Refusal> {
-    let asked = call.message.id.as_deref();
-    match envelope::parse(body) {
-        Ok(Message::Response(response)) => match (response.id, response.outcome) {
-            (Some(id), _) if Some(id.get()) == asked => Ok(()),
-            (None, Outcome::Error(_)) => Ok(()),
-            (Some(_) | None, _) => Err(nonsense()),
-        },
-        Ok(Message::Request(_) | Message::Notification(_)) | Err(_) => Err(nonsense()),
+/// A reply must be one response, to this very request: its id, and the result where it is one. Only an error may lack
+/// the id: its sender could not read it.
+fn check<'a>(
+    call: &Permitted,
+    body: &'a [u8],
+) -> Result<(Option<&'a str>, Option<&'a str>), Refusal> {
+    let answer = envelope::frame(body).ok_or_else(nonsense)?;
+    match (answer.id, answer.result) {
+        (Some(id), result) if Some(id) == call.message.id.as_deref() => Ok((Some(id), result)),
+        (None | Some("null"), None) => Ok((None, None)),
+        (Some(_) | None, _) => Err(nonsense()),
     }
 }
 
@@ -105,16 +108,24 @@ fn nonsense() -> Refusal {
     )
 }
 
-/// One message through bridge and transforms; `None` leaves it as it is.
-fn edit(call: &Permitted, era: Era, body: &[u8]) -> Result<Option<Vec<u8>>, Refusal> {
-    let parsed = envelope::parse(body).map_err(|_source| nonsense())?;
-    let Message::Response(response) = parsed else {
-        return Ok(None);
-    };
-    let (Some(id), Outcome::Result(result)) = (response.id, response.outcome) else {
-        return Ok(None);
-    };
-    let bridged = bridged(call, era, result.get())?;
+/// One message of a stream through bridge and transforms; `None` leaves it as it is.
+fn edit_message(call: &Permitted, era: Era, body: &[u8]) -> Result<Option<Vec<u8>>, Refusal> {
+    match envelope::parse(body).map_err(|_source| nonsense())? {
+        Message::Response(Response {
+            id: Some(id),
+            outcome: Outcome::Result(result),
+        }) => edit(call, era, (id.get(), result.get())),
+        Message::Response(_) | Message::Request(_) | Message::Notification(_) => Ok(None),
+    }
+}
+
+/// A result through bridge and transforms; `None` leaves it as it is.
+fn edit(
+    call: &Permitted,
+    era: Era,
+    (id, result): (&str, &str),
+) -> Result<Option<Vec<u8>>, Refusal> {
+    let bridged = bridged(call, era, result)?;
     let before = bridged.as_ref();
     let after = match call.generation.chain.transforms_reply(call) {
         true => Cow::Owned(
@@ -124,7 +135,7 @@ fn edit(call: &Permitted, era: Era, body: &[u8]) -> Result<Option<Vec<u8>>, Refu
         ),
         false => Cow::Borrowed(before),
     };
-    let is_unchanged = after.as_ref() == result.get();
+    let is_unchanged = after.as_ref() == result;
     Ok((!is_unchanged).then(|| portcullis_protocol::error::result_body(id, &after)))
 }
 
@@ -216,7 +227,7 @@ impl Edited {
         if !event.is_message() || event.data.is_empty() {
             return event;
         }
-        match edit(&self.call, self.era, event.data.as_bytes()) {
+        match edit_message(&self.call, self.era, event.data.as_bytes()) {
             Ok(None) => event,
             Ok(Some(edited)) => Event {
                 data: String::from_utf8(edited).unwrap_or_default(),

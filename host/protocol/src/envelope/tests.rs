@@ -179,9 +179,70 @@ fn lone_surrogates_in_params_pass_untouched() {
     );
 }
 
+#[test]
+fn a_frame_is_that_of_one_response() {
+    let (id, result) = (Some("1"), Some(r#"{"a": [1.10]}"#));
+    for (body, want) in [
+        (
+            r#"{"jsonrpc":"2.0","id":1,"result":{"a": [1.10]}}"#,
+            Some(Frame { id, result }),
+        ),
+        (
+            r#" {"result": {"a": [1.10]} , "id" : 1,"json\u0072pc":"2.0","x":0} "#,
+            Some(Frame { id, result }),
+        ),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"error":{}}"#,
+            Some(Frame { id, result: None }),
+        ),
+        (
+            r#"{"jsonrpc":"2.0","error":{}}"#,
+            Some(Frame {
+                id: None,
+                result: None,
+            }),
+        ),
+        (r#"{"jsonrpc":"2.0","id":1,"result":{},"error":{}}"#, None),
+        (r#"{"jsonrpc":"2.0","id":1,"result":{},"result":{}}"#, None),
+        (
+            r#"{"jsonrpc":"2.0","id":1,"method":"ping","result":{}}"#,
+            None,
+        ),
+        (r#"{"jsonrpc":"1.0","id":1,"result":{}}"#, None),
+        (r#"{"jsonrpc":"2.0","id":1,"result":{}} x"#, None),
+        (r#"{"jsonrpc":"2.0","id":1,"result":{"a":"b}"#, None),
+        (r#"{"jsonrpc":"2.0","id":1}"#, None),
+        (r#"[{"jsonrpc":"2.0","id":1,"result":{}}]"#, None),
+        ("<html>", None),
+        ("", None),
+    ] {
+        assert_eq!(frame(body.as_bytes()), want, "{body}");
+    }
+    assert_eq!(
+        frame(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":\"\xff\"}"),
+        None
+    );
+}
+
 proptest! {
     #[test]
+    fn a_frame_is_what_the_parser_reads(body in arbitrary::json(), result in arbitrary::object()) {
+        let response = format!(r#"{{"result":{result},"id":"x","jsonrpc":"2.0"}}"#);
+        for body in [body, response] {
+            if let Ok(Message::Response(parsed)) = parse(body.as_bytes()) {
+                let result = match parsed.outcome {
+                    Outcome::Result(result) => Some(result.get()),
+                    Outcome::Error(_) => None,
+                };
+                let id = parsed.id.map(RawValue::get);
+                prop_assert_eq!(frame(body.as_bytes()), Some(Frame { id, result }));
+            }
+        }
+    }
+
+    #[test]
     fn no_bytes_make_it_panic(body in prop::collection::vec(any::<u8>(), 0..256)) {
+        let _ = frame(&body);
         let _ = parse(&body);
         let _ = parse_batch(&body, 4);
         let _ = id_of_refused(&body);
