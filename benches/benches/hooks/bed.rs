@@ -65,7 +65,11 @@ impl Bed {
         })?;
         let tenant = services.tenant(TENANT, &issuers(), &[key()])?;
         Ok(Self {
-            sandbox: Sandbox::new(SandboxSettings::default())?,
+            sandbox: Sandbox::new(SandboxSettings {
+                // Little enough address space for a profiler's.
+                instances_max: 6,
+                ..SandboxSettings::default()
+            })?,
             call: tool_call(&metrics)?,
             services,
             tenant,
@@ -150,14 +154,12 @@ pub fn answer<T>(result: HookResult<T>) -> Outcome<T> {
 
 /// Two healthy upstreams.
 pub fn candidates() -> Vec<Candidate> {
-    let candidate = |upstream: &str, in_flight, latency_us| Candidate {
-        upstream: upstream.into(),
+    let candidate = |in_flight, latency_us| Candidate {
         healthy: true,
         in_flight,
         latency_us,
-        labels: vec![("region".into(), "eu-west".into())],
     };
-    vec![candidate("a", 7, 900), candidate("b", 5, 1_100)]
+    vec![candidate(7, 900), candidate(5, 1_100)]
 }
 
 /// A result on its way back.

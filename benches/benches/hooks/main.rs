@@ -1,7 +1,7 @@
 //! One hook, in process: how long the sandbox, the host's services and the guest's own code take together.
 //!
 //! `cargo bench -p portcullis-benches` measures and replaces `hook_us` in `target/bench/report.json`; flags after
-//! `--`: `--quick`. Everything but the caller is the gateway's own: its call, its services, its chain.
+//! `--`: `--quick`; a hook's name measures that one alone; `--iterations=N` runs each N times, for a profiler. Everything but the caller is the gateway's own: its call, its services, its chain.
 
 mod bed;
 mod chain;
@@ -45,14 +45,12 @@ fn run() -> Result<(), Box<dyn Error>> {
     plugins(&bed, &sampler, &mut results)?;
     let mut through = chain::Through::make(&bed)?;
     through.once()?;
-    record(
-        &mut results,
-        "chain",
-        sampler.measure(|| through.once().map(black_box)),
-    );
+    measure(&sampler, &mut results, "chain", || {
+        through.once().map(black_box)
+    });
 
-    if !sampler.is_measuring {
-        println!("not written: only `cargo bench` measures");
+    if !sampler.is_complete() {
+        println!("not written: only a whole `cargo bench` is");
         return Ok(());
     }
     let median = |(name, of): &(&str, Statistics)| ((*name).to_owned(), json!(of.median_us));
@@ -73,7 +71,17 @@ fn run() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn record(results: &mut Results, name: &'static str, statistics: Statistics) {
+/// Measures one operation, unless the command line names another.
+fn measure<T>(
+    sampler: &Sampler,
+    results: &mut Results,
+    name: &'static str,
+    operation: impl FnMut() -> T,
+) {
+    if !sampler.wants(name) {
+        return;
+    }
+    let statistics = sampler.measure(operation);
     println!(
         "{name:<18} {:>10.3} {:>8.3} {:>10.3}  {} of {}",
         statistics.median_us,
@@ -96,11 +104,7 @@ fn guests(bed: &Bed, sampler: &Sampler, results: &mut Results) -> Result<(), Box
         let binding = bed.bind(&guests::component(behaviour)?, &json!({}), class)?;
         admit(&binding, &bed.view()).map_err(|refused| format!("{name}: {refused}"))?;
         let view = bed.view();
-        record(
-            results,
-            name,
-            sampler.measure(|| black_box(binding.admit(&view))),
-        );
+        measure(sampler, results, name, || black_box(binding.admit(&view)));
     }
     Ok(())
 }
@@ -116,47 +120,35 @@ fn plugins(bed: &Bed, sampler: &Sampler, results: &mut Results) -> Result<(), Bo
         let binding = bed.bind_plugin(name)?;
         bed::answer(binding.authenticate(&view))?
             .ok_or_else(|| format!("{name} does not know the caller"))?;
-        record(
-            results,
-            name,
-            sampler.measure(|| black_box(binding.authenticate(&view))),
-        );
+        measure(sampler, results, name, || {
+            black_box(binding.authenticate(&view))
+        });
     }
     for name in ["rate-limit", "access-control"] {
         let binding = bed.bind_plugin(name)?;
         admit(&binding, &view).map_err(|refused| format!("{name}: {refused}"))?;
-        record(
-            results,
-            name,
-            sampler.measure(|| black_box(binding.admit(&view))),
-        );
+        measure(sampler, results, name, || black_box(binding.admit(&view)));
     }
     let fresh = bed.bind(
         &bed.component("rate-limit")?,
         &plan::config("rate-limit"),
         InstanceClass::Fresh,
     )?;
-    record(
-        results,
-        "rate-limit-fresh",
-        sampler.measure(|| black_box(fresh.admit(&view))),
-    );
+    measure(sampler, results, "rate-limit-fresh", || {
+        black_box(fresh.admit(&view))
+    });
 
     let (router, candidates) = (bed.bind_plugin("smart-route")?, bed::candidates());
     bed::answer(router.route(&view, &candidates))?.ok_or("smart-route chooses nothing")?;
-    record(
-        results,
-        "smart-route",
-        sampler.measure(|| black_box(router.route(&view, &candidates))),
-    );
+    measure(sampler, results, "smart-route", || {
+        black_box(router.route(&view, &candidates))
+    });
 
     let redact = bed.bind_plugin("redact")?;
     bed::answer(redact.transform_call(&view))?;
-    record(
-        results,
-        "redact-arguments",
-        sampler.measure(|| black_box(redact.transform_call(&view))),
-    );
+    measure(sampler, results, "redact-arguments", || {
+        black_box(redact.transform_call(&view))
+    });
     // `redact` is the name that the report promises: a result of 500 bytes, in which there is nothing to find.
     for (name, text, is_changed) in [
         ("redact", plan::RESULT_PLAIN, false),
@@ -168,11 +160,9 @@ fn plugins(bed: &Bed, sampler: &Sampler, results: &mut Results) -> Result<(), Bo
                 format!("{name}: what was to be found was not, or the other way round").into(),
             );
         }
-        record(
-            results,
-            name,
-            sampler.measure(|| black_box(redact.transform_reply(&view, &reply))),
-        );
+        measure(sampler, results, name, || {
+            black_box(redact.transform_reply(&view, &reply))
+        });
     }
     Ok(())
 }

@@ -13,8 +13,11 @@ const ITERATIONS_MAX: u32 = 1 << 20;
 pub struct Sampler {
     warm_up: Duration,
     length: Duration,
-    /// Whether what comes out means anything.
-    pub is_measuring: bool,
+    is_measuring: bool,
+    /// The operations to measure; all of them when there is none.
+    names: Vec<String>,
+    /// Runs every operation that often instead of measuring it.
+    iterations: Option<u32>,
 }
 
 /// What came out, in microseconds an operation.
@@ -33,6 +36,7 @@ pub struct Statistics {
 
 impl Sampler {
     /// As the command line says: `--bench`, which cargo adds, measures; without it everything only runs once or so.
+    /// Names choose operations, and `--iterations=N` runs them N times, for a profiler.
     pub fn of(arguments: impl Iterator<Item = String>) -> Self {
         let arguments: Vec<String> = arguments.collect();
         let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
@@ -45,7 +49,24 @@ impl Sampler {
             warm_up: Duration::from_millis(warm_up_ms),
             length: Duration::from_millis(length_ms),
             is_measuring: has("--bench"),
+            iterations: arguments
+                .iter()
+                .find_map(|argument| argument.strip_prefix("--iterations=")?.parse().ok()),
+            names: arguments
+                .into_iter()
+                .filter(|argument| !argument.starts_with("--"))
+                .collect(),
         }
+    }
+
+    /// Whether an operation is one of those to measure.
+    pub fn wants(&self, name: &str) -> bool {
+        self.names.is_empty() || self.names.iter().any(|wanted| wanted == name)
+    }
+
+    /// Whether every operation was measured, and for long enough to mean anything.
+    pub fn is_complete(&self) -> bool {
+        self.is_measuring && self.names.is_empty() && self.iterations.is_none()
     }
 
     /// Measures an operation.
@@ -57,6 +78,10 @@ impl Sampler {
             }
             started.elapsed()
         };
+        if let Some(iterations) = self.iterations {
+            let once_us = batch(iterations).as_secs_f64() * 1e6 / f64::from(iterations.max(1));
+            return Statistics::of(&[once_us], iterations);
+        }
         let until = Instant::now() + self.warm_up;
         let mut iterations = 1;
         while batch(iterations) < SAMPLE.min(self.length) && iterations < ITERATIONS_MAX {
@@ -70,17 +95,21 @@ impl Sampler {
         while Instant::now() < until {
             samples_us.push(batch(iterations).as_secs_f64() * 1e6 / f64::from(iterations));
         }
-        Statistics {
-            median_us: rounded(median(&samples_us)),
-            deviation_us: rounded(median_deviation(&samples_us)),
+        Statistics::of(&samples_us, iterations)
+    }
+}
+
+impl Statistics {
+    fn of(samples_us: &[f64], iterations: u32) -> Self {
+        Self {
+            median_us: rounded(median(samples_us)),
+            deviation_us: rounded(median_deviation(samples_us)),
             least_us: rounded(samples_us.iter().copied().fold(f64::INFINITY, f64::min)),
             samples: samples_us.len(),
             iterations,
         }
     }
-}
 
-impl Statistics {
     /// For the report.
     pub fn report(&self) -> Value {
         json!({

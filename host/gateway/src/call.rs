@@ -10,16 +10,18 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use bytestring::ByteString;
 use http::HeaderMap;
+use http::header::AUTHORIZATION;
 use portcullis_protocol::envelope::{self, EnvelopeError};
 use portcullis_protocol::params::{CallParams, Target};
 use portcullis_protocol::revision::{Era, Revision};
 use portcullis_protocol::splice;
-use portcullis_sandbox::{CallView, Identity};
+use portcullis_sandbox::{CallView, Identity, bearer_token};
 
 use crate::router::Tool;
 use crate::session::Session;
 use crate::telemetry::RequestId;
 use crate::tenancy::{Generation, Server};
+use crate::upstream::Upstream;
 
 /// The kind of a client's message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -197,6 +199,12 @@ impl Call {
         }
     }
 
+    /// A replica of the upstream whose tool it calls.
+    fn replica(&self, index: usize) -> Option<&Arc<Upstream>> {
+        let mount = self.server.mounts.get(self.tool.get()?.mount)?;
+        mount.replicas.get(index)
+    }
+
     /// Who the session and its upstream sessions belong to.
     #[must_use]
     pub fn principal(&self) -> &str {
@@ -227,6 +235,11 @@ impl CallView for Call {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
+    fn bearer(&self) -> Option<&str> {
+        let value = self.headers.get(AUTHORIZATION)?;
+        bearer_token(std::str::from_utf8(value.as_bytes()).ok()?)
+    }
+
     fn peer(&self) -> Cow<'_, str> {
         Cow::Owned(self.peer.ip().to_string())
     }
@@ -252,5 +265,13 @@ impl CallView for Call {
 
     fn definition(&self) -> Option<&str> {
         self.tool.get().map(|tool| tool.definition.get())
+    }
+
+    fn candidate(&self, index: usize) -> Option<&str> {
+        self.replica(index).map(|replica| replica.name())
+    }
+
+    fn candidate_label(&self, index: usize, label: &str) -> Option<&str> {
+        self.replica(index)?.labels().get(label).map(String::as_str)
     }
 }

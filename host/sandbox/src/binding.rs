@@ -104,7 +104,7 @@ impl Binding {
             .map_err(|err| limits.failure(&err))?;
         accepted.map_err(BindError::Config)?;
         if settings.class == InstanceClass::Warm {
-            binding.pool.put(guest);
+            binding.pool.put(Box::new(guest));
             sandbox.register(&binding.pool);
         }
         Ok(binding)
@@ -132,10 +132,20 @@ impl Binding {
     ///
     /// # Errors
     /// [`Failure`]
-    pub fn authenticate(&self, call: &Arc<dyn CallView>) -> HookResult<Option<Identity>> {
-        self.run(call, None, |guest| match &guest.authenticate {
-            Some(hook) => hook.call_authenticate(&mut guest.store, Resource::new_borrow(0)),
-            None => Ok(Ok(None)),
+    pub fn authenticate(&self, call: &Arc<dyn CallView>) -> HookResult<Option<Arc<Identity>>> {
+        self.run(call, None, |guest| {
+            let Some(hook) = &guest.authenticate else {
+                return Ok(Ok(None));
+            };
+            match hook.call_authenticate(&mut guest.store, Resource::new_borrow(0))? {
+                Ok(Some(caller)) => guest
+                    .store
+                    .data_mut()
+                    .caller(caller)
+                    .map(|who| Ok(Some(who))),
+                Ok(None) => Ok(Ok(None)),
+                Err(denial) => Ok(Err(denial)),
+            }
         })
     }
 
@@ -150,30 +160,33 @@ impl Binding {
         })
     }
 
-    /// Which upstream: `None` keeps the host's choice. The name is one of the candidates'.
+    /// Which upstream, by its place: `None` keeps the host's choice.
     ///
     /// # Errors
-    /// [`Failure`]; [`Failure::Output`] for a name that is no healthy candidate's.
+    /// [`Failure`]; [`Failure::Output`] for a place that is no healthy candidate's.
     pub fn route(
         &self,
         call: &Arc<dyn CallView>,
         candidates: &[Candidate],
-    ) -> HookResult<Option<String>> {
+    ) -> HookResult<Option<usize>> {
         let choice = self.run(call, None, |guest| match &guest.route {
             Some(hook) => hook.call_route(&mut guest.store, Resource::new_borrow(0), candidates),
             None => Ok(Ok(None)),
         })?;
-        if let Ok(Some(name)) = &choice
-            && !candidates
-                .iter()
-                .any(|candidate| candidate.healthy && candidate.upstream == *name)
-        {
-            self.pool.standing().failed();
-            return Err(Failure::Output(
-                "it chose an upstream that is no healthy candidate".into(),
-            ));
+        let place = match choice {
+            Ok(Some(place)) => usize::try_from(place).unwrap_or(usize::MAX),
+            Ok(None) => return Ok(Ok(None)),
+            Err(denial) => return Ok(Err(denial)),
+        };
+        match candidates.get(place) {
+            Some(candidate) if candidate.healthy => Ok(Ok(Some(place))),
+            Some(_) | None => {
+                self.pool.standing().failed();
+                Err(Failure::Output(
+                    "it chose an upstream that is no healthy candidate".into(),
+                ))
+            }
         }
-        Ok(choice)
     }
 
     /// New arguments as JSON text, or none to leave them.
@@ -284,7 +297,7 @@ impl Binding {
         outcome
     }
 
-    fn checkout(&self) -> Result<Guest, Failure> {
+    fn checkout(&self) -> Result<Box<Guest>, Failure> {
         if let Some(guest) = self.pool.take() {
             return Ok(guest);
         }
@@ -295,14 +308,14 @@ impl Binding {
             .configure(&self.config)
             .map_err(|err| self.limits.failure(&err))?
         {
-            Ok(()) => Ok(guest),
+            Ok(()) => Ok(Box::new(guest)),
             Err(reason) => Err(Failure::Output(format!(
                 "it now refuses the configuration it once accepted: {reason}"
             ))),
         }
     }
 
-    fn check_in(&self, mut guest: Guest) {
+    fn check_in(&self, mut guest: Box<Guest>) {
         let state = guest.store.data_mut();
         state.call = None;
         state.reply = None;

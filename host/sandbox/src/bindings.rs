@@ -32,5 +32,7 @@ wasmtime::component::bindgen!({
     with: {
         "portcullis:policy/types.call": crate::host::CallHandle,
         "portcullis:policy/types.reply": crate::host::ReplyHandle,
+        "portcullis:policy/quota.limiter": crate::handles::Limiter,
+        "portcullis:policy/jwt.verifier": crate::handles::Verifier,
     },
 });

@@ -63,4 +63,10 @@ pub(crate) enum Breach {
     Memory,
     #[error("host-call bound reached")]
     HostCalls,
+    #[error("it named a caller that it had not handed over")]
+    Caller,
+    #[error("a limiter takes one cost per rule")]
+    Costs,
+    #[error("a limiter takes at most 256 rules, of 8 parts and a name of 256 bytes each")]
+    Rules,
 }

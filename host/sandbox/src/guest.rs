@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use wasmtime::component::InstancePre;
+use wasmtime::component::{InstancePre, ResourceTable};
 use wasmtime::{Result, Store, Trap};
 
 use crate::bindings::exports::portcullis::policy as exports;
+use crate::callers::Callers;
 use crate::failure::Breach;
+use crate::handles::HANDLES_MAX;
 use crate::host::{Budget, GuestState, MemoryMeter};
 use crate::plugin::LIFECYCLE_DEADLINE_MS;
 use crate::services::Services;
@@ -116,6 +118,8 @@ impl Guest {
             host_calls_left: limits.budget.host_calls_max,
             log_lines_left: limits.budget.log_lines_max,
             ticks_left: ticks(LIFECYCLE_DEADLINE_MS),
+            handles: handles(),
+            callers: Callers::default(),
             scope,
             services,
         };
@@ -235,6 +239,10 @@ impl GuestLimits {
                     calls_max: self.budget.host_calls_max,
                 };
             }
+            Some(breach @ Breach::Caller) => return Failure::Output(breach.to_string()),
+            Some(breach @ (Breach::Costs | Breach::Rules)) => {
+                return Failure::Trap(breach.to_string());
+            }
             None => {}
         }
         if err.is::<wasmtime::PoolConcurrencyLimitError>() {
@@ -254,6 +262,12 @@ impl GuestLimits {
     }
 }
 
+fn handles() -> ResourceTable {
+    let mut table = ResourceTable::new();
+    table.set_max_capacity(HANDLES_MAX);
+    table
+}
+
 /// The epoch may advance right after the deadline is set, hence one tick more.
 fn ticks(deadline_ms: u32) -> u32 {
     deadline_ms.div_ceil(TICK_MS).saturating_add(1)
@@ -269,8 +283,8 @@ impl Services for Nothing {
         0
     }
 
-    fn quota_take(&self, _: &Scope, requests: &[crate::QuotaRequest]) -> Vec<crate::QuotaVerdict> {
-        requests
+    fn quota_take(&self, _: &Scope, takes: &[crate::QuotaTake<'_>]) -> Vec<crate::QuotaVerdict> {
+        takes
             .iter()
             .map(|_| crate::QuotaVerdict {
                 allowed: false,
@@ -280,7 +294,13 @@ impl Services for Nothing {
             .collect()
     }
 
-    fn jwt_verify(&self, _: &Scope, _: &str, _: &[String], _: &[String]) -> Result<String, String> {
+    fn jwt_verify(
+        &self,
+        _: &Scope,
+        _: &str,
+        _: &[String],
+        _: &[String],
+    ) -> Result<crate::VerifiedToken, String> {
         Err("keys-unavailable".into())
     }
 

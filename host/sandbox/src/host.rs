@@ -5,12 +5,15 @@
 
 use std::sync::Arc;
 
-use wasmtime::component::{HasSelf, Linker, Resource};
+use wasmtime::component::{HasSelf, Linker, Resource, ResourceTable};
 use wasmtime::{ResourceLimiter, Result, UpdateDeadline};
 
+use crate::bindings::exports::portcullis::policy::authenticate::Caller;
 use crate::bindings::portcullis::policy as wit;
+use crate::callers::Callers;
 use crate::failure::Breach;
-use crate::{CallView, LogLevel, ReplyView, Scope, Services};
+use crate::handles::{Limiter, Verifier, is_jwt};
+use crate::{CallView, LogLevel, QuotaTake, ReplyView, Scope, Services};
 use wit::types::Identity;
 
 /// Names the resource `call`; the call itself is in the store.
@@ -35,6 +38,8 @@ pub(crate) struct GuestState {
     pub(crate) host_calls_left: u32,
     pub(crate) log_lines_left: u32,
     pub(crate) ticks_left: u32,
+    pub(crate) handles: ResourceTable,
+    pub(crate) callers: Callers,
     pub(crate) scope: Arc<Scope>,
     pub(crate) services: Arc<dyn Services>,
 }
@@ -50,6 +55,34 @@ impl GuestState {
             }
             None => UpdateDeadline::Interrupt,
         }
+    }
+
+    /// What a guest answered to who is calling, with what it had the host keep.
+    pub(crate) fn caller(&mut self, caller: Caller) -> Result<Arc<Identity>> {
+        match caller {
+            Caller::Identity(identity) => Ok(Arc::new(identity)),
+            Caller::Keep((number, identity)) => {
+                let identity = Arc::new(identity);
+                let kept = self.callers.keep(number, &identity).ok_or(Breach::Caller)?;
+                self.memory.release(kept.freed_bytes);
+                self.memory.charge(kept.added_bytes)?;
+                Ok(identity)
+            }
+            Caller::Kept(number) => Ok(self.callers.kept(number).ok_or(Breach::Caller)?),
+        }
+    }
+
+    fn verify(&mut self, verifier: &Resource<Verifier>, token: &str) -> Result<Verdict<u64>> {
+        let verifier = self.handles.get_mut(verifier)?;
+        let (issuers, audiences) = (&verifier.issuers, &verifier.audiences);
+        let checked = self
+            .services
+            .jwt_verify(&self.scope, token, issuers, audiences);
+        Ok(checked.map(|token| {
+            let number = token.number;
+            verifier.last = Some(token);
+            number
+        }))
     }
 
     fn spend(&mut self) -> Result<()> {
@@ -74,23 +107,34 @@ impl GuestState {
     }
 }
 
-/// Counts all linear memories and tables of a store together.
+/// What a token comes to, or the code of why it does not hold.
+type Verdict<T> = std::result::Result<T, String>;
+
+/// Counts all linear memories and tables of a store together, and what the host keeps for it.
 pub(crate) struct MemoryMeter {
     pub(crate) bytes: u64,
     pub(crate) bytes_max: u64,
 }
 
 impl MemoryMeter {
-    fn grow(&mut self, current: usize, desired: usize, unit_bytes: u64) -> Result<bool> {
-        let more = u64::try_from(desired.saturating_sub(current))
-            .unwrap_or(u64::MAX)
-            .saturating_mul(unit_bytes);
-        let bytes = self.bytes.saturating_add(more);
+    fn grow(&mut self, current: usize, desired: usize, unit_bytes: usize) -> Result<bool> {
+        let more = desired.saturating_sub(current).saturating_mul(unit_bytes);
+        self.charge(more).map(|()| true)
+    }
+
+    fn charge(&mut self, more_bytes: usize) -> Result<()> {
+        let more_bytes = u64::try_from(more_bytes).unwrap_or(u64::MAX);
+        let bytes = self.bytes.saturating_add(more_bytes);
         if bytes > self.bytes_max {
             return Err(Breach::Memory.into());
         }
         self.bytes = bytes;
-        Ok(true)
+        Ok(())
+    }
+
+    fn release(&mut self, bytes: usize) {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.bytes = self.bytes.saturating_sub(bytes);
     }
 }
 
@@ -182,6 +226,18 @@ impl wit::types::HostCall for GuestState {
         Ok(self.call()?.and_then(|call| call.identity().cloned()))
     }
 
+    fn subject(&mut self, _: Resource<CallHandle>) -> Result<Option<String>> {
+        Ok(self
+            .call()?
+            .and_then(|call| call.identity().map(|who| who.subject.clone())))
+    }
+
+    fn team(&mut self, _: Resource<CallHandle>) -> Result<Option<String>> {
+        Ok(self
+            .call()?
+            .and_then(|call| call.identity().and_then(|who| who.team.clone())))
+    }
+
     fn session(&mut self, _: Resource<CallHandle>) -> Result<Option<String>> {
         Ok(self
             .call()?
@@ -204,6 +260,25 @@ impl wit::types::HostCall for GuestState {
         Ok(self
             .call()?
             .and_then(|call| call.definition().map(str::to_owned)))
+    }
+
+    fn candidate(&mut self, _: Resource<CallHandle>, index: u32) -> Result<Option<String>> {
+        let index = usize::try_from(index).unwrap_or(usize::MAX);
+        Ok(self
+            .call()?
+            .and_then(|call| call.candidate(index).map(str::to_owned)))
+    }
+
+    fn candidate_label(
+        &mut self,
+        _: Resource<CallHandle>,
+        index: u32,
+        label: String,
+    ) -> Result<Option<String>> {
+        let index = usize::try_from(index).unwrap_or(usize::MAX);
+        Ok(self
+            .call()?
+            .and_then(|call| call.candidate_label(index, &label).map(str::to_owned)))
     }
 
     fn drop(&mut self, _: Resource<CallHandle>) -> Result<()> {
@@ -271,21 +346,98 @@ impl wit::clock::Host for GuestState {
 impl wit::quota::Host for GuestState {
     fn take(&mut self, requests: Vec<wit::quota::Request>) -> Result<Vec<wit::quota::Verdict>> {
         self.spend()?;
-        Ok(self.services.quota_take(&self.scope, &requests))
+        let takes: Vec<_> = requests
+            .iter()
+            .map(|request| QuotaTake {
+                key: &request.key,
+                cost: request.cost,
+                limit: request.limit,
+            })
+            .collect();
+        Ok(self.services.quota_take(&self.scope, &takes))
     }
 }
 
-impl wit::jwt::Host for GuestState {
-    fn verify(
-        &mut self,
-        token: String,
-        issuers: Vec<String>,
-        audiences: Vec<String>,
-    ) -> Result<Result<String, String>> {
+impl wit::quota::HostLimiter for GuestState {
+    fn new(&mut self, rules: Vec<wit::quota::Rule>) -> Result<Resource<Limiter>> {
         self.spend()?;
-        Ok(self
-            .services
-            .jwt_verify(&self.scope, &token, &issuers, &audiences))
+        let limiter = Limiter::new(rules).ok_or(Breach::Rules)?;
+        self.memory.charge(limiter.bytes())?;
+        Ok(self.handles.push(limiter)?)
+    }
+
+    fn take(
+        &mut self,
+        limiter: Resource<Limiter>,
+        _: Resource<CallHandle>,
+        costs: Vec<u32>,
+    ) -> Result<std::result::Result<(), Vec<wit::quota::Verdict>>> {
+        self.spend()?;
+        let limiter = self.handles.get_mut(&limiter)?;
+        let Some(call) = self.call.as_deref() else {
+            return Ok(Err(Vec::new()));
+        };
+        let takes = limiter.takes(call, &costs).ok_or(Breach::Costs)?;
+        let verdicts = self.services.quota_take(&self.scope, &takes);
+        let granted = verdicts.len() == takes.len() && verdicts.iter().all(|one| one.allowed);
+        Ok(if granted { Ok(()) } else { Err(verdicts) })
+    }
+
+    fn drop(&mut self, limiter: Resource<Limiter>) -> Result<()> {
+        let limiter = self.handles.delete(limiter)?;
+        self.memory.release(limiter.bytes());
+        Ok(())
+    }
+}
+
+impl wit::jwt::Host for GuestState {}
+
+impl wit::jwt::HostVerifier for GuestState {
+    fn new(&mut self, issuers: Vec<String>, audiences: Vec<String>) -> Result<Resource<Verifier>> {
+        self.spend()?;
+        let verifier = Verifier::new(issuers, audiences);
+        self.memory.charge(verifier.bytes())?;
+        Ok(self.handles.push(verifier)?)
+    }
+
+    fn bearer(
+        &mut self,
+        verifier: Resource<Verifier>,
+        _: Resource<CallHandle>,
+    ) -> Result<Verdict<Option<u64>>> {
+        self.spend()?;
+        let call = self.call.clone();
+        let Some(token) = call.as_deref().and_then(CallView::bearer) else {
+            return Ok(Ok(None));
+        };
+        match self.verify(&verifier, token)? {
+            Ok(number) => Ok(Ok(Some(number))),
+            // One that holds has the form.
+            Err(_) if !is_jwt(token) => Ok(Ok(None)),
+            Err(reason) => Ok(Err(reason)),
+        }
+    }
+
+    fn verify(&mut self, verifier: Resource<Verifier>, token: String) -> Result<Verdict<u64>> {
+        self.spend()?;
+        if !is_jwt(&token) {
+            return Ok(Err("malformed".to_owned()));
+        }
+        Self::verify(self, &verifier, &token)
+    }
+
+    fn claims(&mut self, verifier: Resource<Verifier>, token: u64) -> Result<Option<String>> {
+        self.spend()?;
+        let last = self.handles.get(&verifier)?.last.as_ref();
+        Ok(last
+            .filter(|last| last.number == token)
+            .map(|last| last.claims.as_ref().to_owned()))
+    }
+
+    fn drop(&mut self, verifier: Resource<Verifier>) -> Result<()> {
+        let verifier = self.handles.delete(verifier)?;
+        self.memory.release(verifier.bytes());
+        Ok(())
     }
 }
 

@@ -11,9 +11,11 @@
 mod binding;
 mod bindings;
 mod cache;
+mod callers;
 mod digest;
 mod failure;
 mod guest;
+mod handles;
 mod host;
 mod plugin;
 mod pool;
@@ -25,17 +27,15 @@ mod view;
 pub use binding::{BindError, Binding, BindingSettings, InstanceClass};
 pub use bindings::exports::portcullis::policy::route::Candidate;
 pub use bindings::exports::portcullis::policy::transform_listing::{Edit, Entry};
-pub use bindings::portcullis::policy::quota::{
-    Limit as QuotaLimit, Request as QuotaRequest, Verdict as QuotaVerdict,
-};
+pub use bindings::portcullis::policy::quota::{Limit as QuotaLimit, Verdict as QuotaVerdict};
 pub use bindings::portcullis::policy::types::{Denial, Identity};
 pub use digest::{Digest, InvalidDigest};
 pub use failure::Failure;
 pub use plugin::{AdmitError, Grant, Hook, Manifest, Plugin};
 pub use pool::PoolStats;
 pub use sandbox::{Sandbox, SandboxError, SandboxSettings};
-pub use services::{LogLevel, Scope, Services};
-pub use view::{CallView, ReplyView};
+pub use services::{LogLevel, QuotaTake, Scope, Services, VerifiedToken};
+pub use view::{CallView, ReplyView, bearer_token};
 
 /// What a hook answers: the guest's own value or denial, or the host's word on how it failed.
 pub type HookResult<T> = Result<Result<T, Denial>, Failure>;

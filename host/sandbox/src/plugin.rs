@@ -48,6 +48,12 @@ impl Hook {
         Self::TransformListing,
     ];
 
+    /// Its place in [`Hook::ALL`].
+    #[must_use]
+    pub fn place(self) -> usize {
+        self as usize
+    }
+
     /// The name of its WIT interface; also its label in metrics.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -23,7 +23,11 @@ thread_local! {
     static SHARD: Cell<usize> = Cell::new(THREADS.fetch_add(1, Ordering::Relaxed) % SHARDS_LEN);
 }
 
-fn lock(shard: &Mutex<Vec<Guest>>) -> MutexGuard<'_, Vec<Guest>> {
+/// The box moves in and out on every call, and the instance stays where it is.
+#[allow(clippy::vec_box, reason = "what moves is a pointer")]
+type Idle = Vec<Box<Guest>>;
+
+fn lock(shard: &Mutex<Idle>) -> MutexGuard<'_, Idle> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -43,7 +47,7 @@ pub struct PoolStats {
 /// Idle instances, by the thread that used them last: an instance that stays on its thread stays in its caches.
 /// Last in first out, so that a quiet binding keeps few of them warm.
 pub(crate) struct Pool {
-    idle: [Mutex<Vec<Guest>>; SHARDS_LEN],
+    idle: [Mutex<Idle>; SHARDS_LEN],
     pub(crate) created: AtomicU64,
     pub(crate) retired: AtomicU64,
     pub(crate) failed: AtomicU64,
@@ -61,11 +65,11 @@ impl Pool {
         }
     }
 
-    pub(crate) fn take(&self) -> Option<Guest> {
+    pub(crate) fn take(&self) -> Option<Box<Guest>> {
         self.own().pop()
     }
 
-    pub(crate) fn put(&self, guest: Guest) {
+    pub(crate) fn put(&self, guest: Box<Guest>) {
         let mut idle = self.own();
         if idle.len() < IDLE_MAX {
             idle.push(guest);
@@ -80,7 +84,7 @@ impl Pool {
     }
 
     /// The instances of this thread.
-    fn own(&self) -> MutexGuard<'_, Vec<Guest>> {
+    fn own(&self) -> MutexGuard<'_, Idle> {
         let [first, ..] = &self.idle;
         lock(self.idle.get(SHARD.get()).unwrap_or(first))
     }

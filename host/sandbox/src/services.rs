@@ -1,6 +1,8 @@
 //! What the host does for guests, beyond reading the call. The gateway implements it; every answer comes from memory.
 
-use crate::{Identity, QuotaRequest, QuotaVerdict};
+use std::sync::Arc;
+
+use crate::{Identity, QuotaLimit, QuotaVerdict};
 
 /// On whose behalf a host call is made. Counters and state belong to tenant and plugin, not to an instance.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -11,6 +13,26 @@ pub struct Scope {
     pub plugin: String,
     /// The binding's name in the tenant's chain.
     pub binding: String,
+}
+
+/// What is to be taken from one counter.
+#[derive(Debug, Clone, Copy)]
+pub struct QuotaTake<'a> {
+    /// The counter.
+    pub key: &'a str,
+    /// Tokens to take.
+    pub cost: u32,
+    /// The limit to take them under.
+    pub limit: QuotaLimit,
+}
+
+/// A token that holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedToken {
+    /// The same token's for as long as it is remembered, and never another one's.
+    pub number: u64,
+    /// A JSON object, as its issuer wrote it.
+    pub claims: Arc<str>,
 }
 
 /// Severity of a guest's log line.
@@ -34,16 +56,16 @@ pub trait Services: Send + Sync {
     fn log(&self, scope: &Scope, level: LogLevel, message: &str);
     /// Milliseconds since the Unix epoch.
     fn now_ms(&self) -> u64;
-    /// Takes from every key or from none; one verdict per request.
-    fn quota_take(&self, scope: &Scope, requests: &[QuotaRequest]) -> Vec<QuotaVerdict>;
-    /// Verified claims as a JSON object, or a code.
+    /// Takes from every key or from none; one verdict per take.
+    fn quota_take(&self, scope: &Scope, takes: &[QuotaTake<'_>]) -> Vec<QuotaVerdict>;
+    /// The token, verified, or the code of why it does not hold.
     fn jwt_verify(
         &self,
         scope: &Scope,
         token: &str,
         issuers: &[String],
         audiences: &[String],
-    ) -> Result<String, String>;
+    ) -> Result<VerifiedToken, String>;
     /// The identity behind an API key.
     fn key_lookup(&self, scope: &Scope, presented: &str) -> Option<Identity>;
     /// A value of the plugin's state.

@@ -16,6 +16,10 @@ pub trait CallView: Send + Sync {
     fn target(&self) -> Option<Cow<'_, str>>;
     /// First value of a header, by case-insensitive name.
     fn header(&self, name: &str) -> Option<&str>;
+    /// The token of `Authorization: Bearer`.
+    fn bearer(&self) -> Option<&str> {
+        bearer_token(self.header("authorization")?)
+    }
     /// Client address.
     fn peer(&self) -> Cow<'_, str>;
     /// Set once the authenticators have run.
@@ -28,6 +32,18 @@ pub trait CallView: Send + Sync {
     fn argument(&self, pointer: &str) -> Option<&str>;
     /// The tool's definition as its upstream lists it, as JSON text.
     fn definition(&self) -> Option<&str>;
+    /// The name of a candidate upstream, by its place among them.
+    fn candidate(&self, index: usize) -> Option<&str>;
+    /// A label of a candidate upstream.
+    fn candidate_label(&self, index: usize, label: &str) -> Option<&str>;
+}
+
+/// The token in the value of an `Authorization` header (RFC 6750, section 2.1). The scheme's case does not matter.
+#[must_use]
+pub fn bearer_token(header: &str) -> Option<&str> {
+    let (scheme, token) = header.trim_end().split_once(' ')?;
+    let token = token.trim_start();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
 
 /// What came back from the upstream.
@@ -38,4 +54,25 @@ pub trait ReplyView: Send + Sync {
     fn json(&self) -> &str;
     /// One part of the result by JSON Pointer, as JSON text.
     fn get(&self, pointer: &str) -> Option<&str>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bearer_token;
+
+    #[test]
+    fn bearer_tokens_are_found() {
+        let cases = [
+            ("Bearer abc", Some("abc")),
+            ("bearer   abc  ", Some("abc")),
+            ("BEARER a.b.c", Some("a.b.c")),
+            ("Basic abc", None),
+            ("Bearer", None),
+            ("Bearer ", None),
+            ("", None),
+        ];
+        for (header, want) in cases {
+            assert_eq!(bearer_token(header), want, "{header}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 //! Before it: the listener. After it: admission, which counts and permits by the identity found here.
 //! It never sees a stored key: the host compares hashes and answers with the identity.
 
-use portcullis_sdk::{Call, Denial, Identity, Manifest, Policy, config, keys};
+use portcullis_sdk::{Call, Caller, Denial, Manifest, Policy, config, keys};
 use serde::Deserialize;
 
 /// The policy, as configured.
@@ -64,12 +64,12 @@ impl Policy for ApiKeyAuth {
         Ok(policy)
     }
 
-    fn authenticate(&self, call: &Call) -> Result<Option<Identity>, Denial> {
+    fn authenticate(&self, call: &Call) -> Result<Option<Caller>, Denial> {
         let Some(key) = self.presented(call) else {
             return Ok(None);
         };
         match keys::lookup(key.trim()) {
-            Some(identity) => Ok(Some(identity)),
+            Some(identity) => Ok(Some(identity.into())),
             None => Err(refusal()),
         }
     }
@@ -87,7 +87,8 @@ portcullis_sdk::export!(ApiKeyAuth: authenticate);
 
 #[cfg(test)]
 mod tests {
-    use portcullis_sdk::testing::{self, Host, manifest_problems};
+    use portcullis_sdk::Identity;
+    use portcullis_sdk::testing::{self, Callers, Host, manifest_problems};
 
     use super::*;
 
@@ -101,7 +102,10 @@ mod tests {
             call = call.header(name, value);
         }
         match policy.authenticate(&call.build()) {
-            Ok(Some(identity)) => identity.subject,
+            Ok(Some(caller)) => {
+                let identity = Callers::default().identity(caller);
+                identity.expect("an identity").subject
+            }
             Ok(None) => "none".to_owned(),
             Err(denial) => denial.code,
         }

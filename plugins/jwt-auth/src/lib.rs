@@ -5,7 +5,9 @@
 
 mod claims;
 
-use portcullis_sdk::{Call, Denial, Identity, Manifest, Policy, config, jwt};
+use std::cell::Cell;
+
+use portcullis_sdk::{Call, Caller, Denial, Identity, Manifest, Policy, config, jwt};
 use serde::Deserialize;
 
 use claims::Mapping;
@@ -13,10 +15,13 @@ use claims::Mapping;
 /// Milliseconds after which keys that could not be fetched are worth another try.
 const KEYS_RETRY_MS: u64 = 5_000;
 
-/// The policy, as configured.
+/// Callers whose identity the host keeps. One who comes after so many others is read from the claims again.
+const KEPT_MAX: u64 = 512;
+
+/// The configuration as written.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct JwtAuth {
+struct Settings {
     issuers: Vec<String>,
     #[serde(default)]
     audiences: Vec<String>,
@@ -28,48 +33,66 @@ pub struct JwtAuth {
     pass_unknown_issuers: bool,
 }
 
+/// The policy, as configured.
+#[derive(Debug)]
+pub struct JwtAuth {
+    verifier: jwt::Verifier,
+    claims: Mapping,
+    roles: Vec<String>,
+    pass_unknown_issuers: bool,
+    /// The token whose identity the host keeps under each number.
+    kept: Vec<Cell<Option<u64>>>,
+}
+
 impl Policy for JwtAuth {
     fn manifest() -> Manifest {
         portcullis_sdk::manifest!(include_str!("../schema.json"))
     }
 
     fn configure(text: &str) -> Result<Self, String> {
-        let policy: Self = config::parse(text)?;
-        if policy.issuers.is_empty() {
+        let settings: Settings = config::parse(text)?;
+        if settings.issuers.is_empty() {
             return Err("issuers: name at least one, or no token can hold".to_owned());
         }
-        Ok(policy)
+        Ok(Self {
+            verifier: jwt::Verifier::new(&settings.issuers, &settings.audiences),
+            claims: settings.claims,
+            roles: settings.roles,
+            pass_unknown_issuers: settings.pass_unknown_issuers,
+            kept: vec![Cell::new(None); KEPT_MAX as usize],
+        })
     }
 
-    fn authenticate(&self, call: &Call) -> Result<Option<Identity>, Denial> {
-        let Some(token) = call.bearer_token().filter(|token| is_jwt(token)) else {
-            return Ok(None);
-        };
-        let claims = match jwt::verify(&token, &self.issuers, &self.audiences) {
-            Ok(claims) => claims,
+    fn authenticate(&self, call: &Call) -> Result<Option<Caller>, Denial> {
+        let token = match self.verifier.bearer(call) {
+            Ok(Some(token)) => token,
+            Ok(None) => return Ok(None),
             Err(reason) if self.pass_unknown_issuers && reason == "unknown-issuer" => {
                 return Ok(None);
             }
             Err(reason) => return Err(refusal(&reason)),
         };
-        let mut identity = self.claims.identity(claims).map_err(invalid_token)?;
-        identity.roles.extend(self.roles.iter().cloned());
-        Ok(Some(identity))
+        // The host has checked the token anew; what its claims say has not changed.
+        let place = token % KEPT_MAX;
+        let kept = self.kept.get(place as usize);
+        if kept.is_some_and(|kept| kept.get() == Some(token)) {
+            return Ok(Some(Caller::Kept(place as u32)));
+        }
+        let identity = self.identity(token)?;
+        if let Some(kept) = kept {
+            kept.set(Some(token));
+        }
+        Ok(Some(Caller::Keep((place as u32, identity))))
     }
 }
 
-/// Three parts of base64url with dots between; anything else may be another kind of token.
-fn is_jwt(token: &str) -> bool {
-    let mut parts = 0;
-    for part in token.split('.') {
-        let known = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        parts += 1;
-        // The signature alone may be empty; the host refuses such a token for what it is.
-        if (part.is_empty() && parts < 3) || !part.bytes().all(known) {
-            return false;
-        }
+impl JwtAuth {
+    fn identity(&self, token: u64) -> Result<Identity, Denial> {
+        let claims = self.verifier.claims(token).unwrap_or_default();
+        let mut identity = self.claims.identity(claims).map_err(invalid_token)?;
+        identity.roles.extend(self.roles.iter().cloned());
+        Ok(identity)
     }
-    parts == 3
 }
 
 /// What the host said of a token, in words for the caller.

@@ -1,11 +1,61 @@
 //! One limit: which messages fall under it, and what they cost.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
-use portcullis_sdk::{Glob, quota};
+use portcullis_sdk::{Call, Glob, quota};
 use serde::Deserialize;
 
-use crate::key::{Facts, Part};
+/// One thing that a counter is kept apart by.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    Tenant,
+    Server,
+    Team,
+    Subject,
+    Session,
+    Peer,
+    Method,
+    Tool,
+}
+
+impl From<Part> for quota::Part {
+    fn from(part: Part) -> Self {
+        match part {
+            Part::Tenant => Self::Tenant,
+            Part::Server => Self::Server,
+            Part::Team => Self::Team,
+            Part::Subject => Self::Subject,
+            Part::Session => Self::Session,
+            Part::Peer => Self::Peer,
+            Part::Method => Self::Method,
+            Part::Tool => Self::Target,
+        }
+    }
+}
+
+/// What decides which limits a message falls under: the tool is asked for when a limit first needs it, and once.
+pub struct Facts<'a> {
+    call: &'a Call,
+    method: &'a str,
+    target: OnceCell<Option<String>>,
+}
+
+impl<'a> Facts<'a> {
+    pub fn new(call: &'a Call, method: &'a str) -> Self {
+        Self {
+            call,
+            method,
+            target: OnceCell::new(),
+        }
+    }
+
+    /// The tool, prompt or resource.
+    fn target(&self) -> Option<&str> {
+        self.target.get_or_init(|| self.call.target()).as_deref()
+    }
+}
 
 /// A limit, as written in the configuration.
 #[derive(Debug, Deserialize)]
@@ -13,7 +63,7 @@ use crate::key::{Facts, Part};
 pub struct Limit {
     pub name: String,
     #[serde(default)]
-    pub key: Vec<Part>,
+    key: Vec<Part>,
     rate: u32,
     period_ms: u64,
     burst: Option<u32>,
@@ -48,23 +98,21 @@ impl Limit {
         })
     }
 
-    /// The tokens that a message takes, or none when it does not fall under this limit.
-    pub fn cost(&self, facts: &Facts<'_>) -> Option<u32> {
+    /// The tokens that a message takes; 0 when it does not fall under this limit.
+    pub fn cost(&self, facts: &Facts<'_>) -> u32 {
         if !self.methods.iter().any(|glob| glob.matches(facts.method)) {
-            return None;
+            return 0;
         }
         if self.tools.is_none() && self.costs.is_empty() {
-            return Some(1);
+            return 1;
         }
         let target = facts.target();
         if let Some(tools) = &self.tools {
-            let target = target?;
-            if !tools.iter().any(|glob| glob.matches(target)) {
-                return None;
+            if !target.is_some_and(|target| tools.iter().any(|glob| glob.matches(target))) {
+                return 0;
             }
         }
-        let cost = target.map_or(1, |target| self.cost_of(target));
-        (cost > 0).then_some(cost)
+        target.map_or(1, |target| self.cost_of(target))
     }
 
     fn cost_of(&self, target: &str) -> u32 {
@@ -83,12 +131,16 @@ impl Limit {
         self.burst.unwrap_or(self.rate)
     }
 
-    /// The numbers as the host counts them.
-    pub fn quota(&self) -> quota::Limit {
-        quota::Limit {
-            rate: self.rate,
-            period_ms: self.period_ms,
-            burst: self.burst(),
+    /// As the host counts it.
+    pub fn rule(&self) -> quota::Rule {
+        quota::Rule {
+            name: self.name.clone(),
+            parts: self.key.iter().copied().map(Into::into).collect(),
+            limit: quota::Limit {
+                rate: self.rate,
+                period_ms: self.period_ms,
+                burst: self.burst(),
+            },
         }
     }
 

@@ -8,6 +8,7 @@ mod json;
 mod kind;
 mod patterns;
 mod scan;
+mod sieve;
 mod strings;
 mod walk;
 

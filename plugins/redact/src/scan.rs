@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use crate::kind::{Kind, Kinds};
 use crate::patterns::{Span, at, before, contact, is_at, number, secret};
+use crate::sieve::{self, Initials, is_number_byte};
 
 /// A pattern of the configuration's own, as written.
 #[derive(Debug, Deserialize)]
@@ -76,18 +77,34 @@ impl Scanner {
 
     /// Whether raw JSON text can hold anything at all: no allocation, no structure, no false negatives.
     pub fn suspects(&self, raw: &str) -> bool {
+        self.suspects_also(raw, Initials::None, |_| false)
+    }
+
+    /// The same for something more, which begins after a quote and with one of `initials`.
+    pub fn suspects_also(
+        &self,
+        raw: &str,
+        initials: Initials,
+        also: impl Fn(usize) -> bool,
+    ) -> bool {
         if !self.custom.is_empty() {
             return true;
         }
         let bytes = raw.as_bytes();
-        let mut index = 0;
-        while let Some(next) = self.next_telling(bytes, index) {
-            if self.hints(bytes, next) {
-                return true;
-            }
-            index = next + 1;
+        let hints = |index: usize| {
+            let tells = self.telling.get(usize::from(at(bytes, index)));
+            tells.is_some_and(|tells| *tells) && self.hints(bytes, index)
+        };
+        if self.kinds.has(Kind::Ip) && (0..bytes.len()).any(hints) {
+            return true;
         }
-        false
+        let in_stride = |stride: sieve::Stride| {
+            let mut places = stride.start..(stride.start + sieve::STRIDE).min(bytes.len());
+            stride.pattern && places.clone().any(hints) || stride.key && places.any(&also)
+        };
+        sieve::strides(bytes, initials).any(in_stride)
+            || (self.kinds.any(&NUMBERS)
+                && sieve::numbers(bytes, self.digits_min()).any(|index| self.hints(bytes, index)))
     }
 
     /// Every match, in order, none overlapping another.
@@ -142,8 +159,8 @@ impl Scanner {
     /// Enough digits for the shortest number that is looked for, or the letters before an IBAN's check digits.
     fn hints_number(&self, raw: &[u8], index: usize) -> bool {
         const LOOK_BYTES_MAX: usize = 40;
-        let digits_min = if self.kinds.has(Kind::Phone) { 8 } else { 9 };
-        let is_number = |byte: &&u8| byte.is_ascii_digit() || b" -.()".contains(byte);
+        let digits_min = self.digits_min();
+        let is_number = |byte: &&u8| is_number_byte(**byte);
         let run = raw.get(index..).unwrap_or_default().iter();
         let (mut digits, mut dots) = (0, 0);
         for byte in run.take(LOOK_BYTES_MAX).take_while(is_number) {
@@ -156,6 +173,11 @@ impl Scanner {
         digits >= digits_min
             || (self.kinds.has(Kind::Iban) && is_iban)
             || (self.kinds.has(Kind::Ip) && dots >= 3)
+    }
+
+    /// The digits of the shortest number that is looked for.
+    fn digits_min(&self) -> usize {
+        if self.kinds.has(Kind::Phone) { 8 } else { 9 }
     }
 
     fn recognise(&self, text: &[u8], index: usize, floor: usize) -> Option<(Kind, Span)> {

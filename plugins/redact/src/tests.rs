@@ -112,6 +112,12 @@ fn keys_mask_whole_values() {
             r#"{"pass\u0077ord": "x"}"#,
             Some(r#"{"pass\u0077ord": "[redacted:password]"}"#),
         ),
+        (
+            r#"{"text": "a\nb {\"x\": 1}", "t": "{\"password\": 1}\n"}"#,
+            Some(
+                r#"{"text": "a\nb {\"x\": 1}", "t": "{\"password\": \"[redacted:password]\"}\n"}"#,
+            ),
+        ),
         (r#"{"ssn": null}"#, None),
         (r#"{"ssn": "[redacted:ssn]"}"#, None),
         (r#"{"passwords": "x", "x": "ssn"}"#, None),
@@ -119,6 +125,23 @@ fn keys_mask_whole_values() {
     for (text, want) in cases {
         assert_eq!(mask(config, text).as_deref(), want, "{text}");
     }
+}
+
+#[test]
+fn keys_are_found_however_they_are_written() {
+    let config = r#"{"keys": ["a/b", "é\"", "x"], "patterns": []}"#;
+    let cases = [
+        (r#"{"a/b": 1}"#, r#"{"a/b": "[redacted:a/b]"}"#),
+        (r#"{"a\/b": 1}"#, r#"{"a\/b": "[redacted:a/b]"}"#),
+        (
+            r#"{"É": 0, "é\"": 1}"#,
+            r#"{"É": 0, "é\"": "[redacted:é\"]"}"#,
+        ),
+    ];
+    for (text, want) in cases {
+        assert_eq!(mask(config, text).as_deref(), Some(want), "{text}");
+    }
+    assert_eq!(mask(config, r#"{"a": "/b"}"#), None);
 }
 
 #[test]
@@ -312,8 +335,14 @@ proptest! {
     fn any_json_stays_json(value in values()) {
         let config = r#"{"keys": ["secret"], "patterns": ["email", "credit-card", "us-ssn", "iban", "phone", "ip",
             "aws-access-key", "github-token", "api-key", "jwt", "private-key"]}"#;
+        let defaults = r#"{"keys": ["secret"]}"#;
         let plain = value.to_string();
-        for text in [disguise(&plain), plain] {
+        for (config, text) in [
+            (config, disguise(&plain)),
+            (config, plain.clone()),
+            (defaults, disguise(&plain)),
+            (defaults, plain),
+        ] {
             let before: Value = serde_json::from_str(&text).expect("the test's own JSON");
             let Some(masked) = mask(config, &text) else {
                 prop_assert!(!holds_secret(&before), "{}", text);

@@ -5,6 +5,7 @@
 
 use crate::json::{self, NotJson, Place, Visitor};
 use crate::scan::Scanner;
+use crate::sieve::Initials;
 use crate::strings::{Decoded, encode};
 
 /// JSON in strings in JSON: deeper levels are searched as plain text.
@@ -15,8 +16,9 @@ const LEVELS_MAX: usize = 4;
 pub struct Masker {
     scanner: Scanner,
     keys: Vec<String>,
-    /// Bytes at which a key, or an escape that hides one, can begin.
-    key_starts: [bool; 256],
+    initials: Initials,
+    /// Whether a key may stand in the text in other bytes than its own.
+    hides_keys: bool,
     replacement: String,
 }
 
@@ -29,31 +31,21 @@ struct Edit {
 
 impl Masker {
     pub fn new(scanner: Scanner, keys: Vec<String>, replacement: String) -> Self {
-        let mut key_starts = [false; 256];
-        let firsts = keys.iter().flat_map(|key| key.bytes().next());
-        for byte in firsts
-            .flat_map(|first| [first.to_ascii_lowercase(), first.to_ascii_uppercase()])
-            .chain([b'\\'])
-        {
-            if let Some(slot) = key_starts.get_mut(usize::from(byte)) {
-                *slot = true;
-            }
-        }
-        // A key without letters can be anywhere.
-        if keys.iter().any(String::is_empty) {
-            key_starts = [true; 256];
-        }
+        // What JSON may write in more ways than one, or in no bytes at all, can be anywhere.
+        let is_plain = |byte: u8| byte >= 0x20 && !matches!(byte, b'"' | b'\\' | b'/');
+        let are_plain = |key: &String| !key.is_empty() && key.bytes().all(is_plain);
         Self {
             scanner,
+            initials: Initials::of(&keys),
+            hides_keys: !keys.iter().all(are_plain),
             keys,
-            key_starts,
             replacement,
         }
     }
 
     /// The masked text, or none when there is nothing to mask.
     pub fn mask(&self, text: &str) -> Result<Option<String>, NotJson> {
-        if !self.may_hold_key(text) && !self.scanner.suspects(text) {
+        if !self.suspects(text) {
             return Ok(None);
         }
         let edits = self.edits(text, 0)?;
@@ -71,32 +63,21 @@ impl Masker {
         Ok(Some(out))
     }
 
-    /// Whether a masked key can occur in raw JSON text: no structure, no false negatives. An escape can hide any
-    /// letter, so it counts as one.
-    fn may_hold_key(&self, text: &str) -> bool {
-        if self.keys.is_empty() {
-            return false;
-        }
+    /// Whether raw JSON text can hold a pattern or a masked key: no structure, no false negatives. Short escapes hide
+    /// no letter of a plain key, and long ones are suspect anyway.
+    fn suspects(&self, text: &str) -> bool {
         let bytes = text.as_bytes();
-        let mut from = 0;
-        while let Some(step) = bytes.get(from..).and_then(|rest| {
-            rest.iter().position(|byte| {
-                self.key_starts
-                    .get(usize::from(*byte))
-                    .is_some_and(|starts| *starts)
-            })
-        }) {
-            let at = from + step;
-            let is_key = |key: &String| {
-                let here = bytes.get(at..at.saturating_add(key.len()));
-                here.is_some_and(|here| here.eq_ignore_ascii_case(key.as_bytes()))
-            };
-            if bytes.get(at) == Some(&b'\\') || self.keys.iter().any(is_key) {
-                return true;
-            }
-            from = at + 1;
-        }
-        false
+        let is_key = |start: usize, key: &str| {
+            let end = start + key.len();
+            let ends = matches!(bytes.get(end), Some(b'"' | b'\\'));
+            let here = bytes.get(start..end);
+            ends && here.is_some_and(|here| here.eq_ignore_ascii_case(key.as_bytes()))
+        };
+        let begins_key = |start: usize| {
+            let is_quoted = start.checked_sub(1).and_then(|at| bytes.get(at)) == Some(&b'"');
+            is_quoted && self.keys.iter().any(|key| is_key(start, key))
+        };
+        self.hides_keys || self.scanner.suspects_also(text, self.initials, begins_key)
     }
 
     fn edits(&self, text: &str, level: usize) -> Result<Vec<Edit>, NotJson> {

@@ -10,7 +10,7 @@ use portcullis_sdk::{Call, Candidate, Denial, Manifest, Policy, config};
 use serde::Deserialize;
 
 use chance::Chance;
-use strategy::{Settings, Strategy};
+use strategy::{Among, Settings, Strategy};
 
 /// The policy, as configured.
 #[derive(Debug)]
@@ -51,8 +51,8 @@ impl TryFrom<String> for Key {
 impl Key {
     fn of(&self, call: &Call) -> Option<String> {
         match self {
-            Self::Subject => call.identity().map(|who| who.subject),
-            Self::Team => call.identity()?.team,
+            Self::Subject => call.subject(),
+            Self::Team => call.team(),
             Self::Session => call.session(),
             Self::Tool => call.target(),
             Self::Argument(pointer) => call.argument(pointer),
@@ -75,18 +75,18 @@ impl Policy for SmartRoute {
         })
     }
 
-    fn route(&self, call: &Call, candidates: &[Candidate]) -> Result<Option<String>, Denial> {
-        let healthy = candidates.iter().filter(|candidate| candidate.healthy);
-        let healthy: Vec<&Candidate> = healthy.collect();
-        let chosen = match healthy.as_slice() {
-            [] => None,
-            [only] => self.strategy.allows(only).then_some(*only),
-            several => {
+    fn route(&self, call: &Call, candidates: &[Candidate]) -> Result<Option<u32>, Denial> {
+        let among = Among { call, candidates };
+        let mut healthy = among.healthy();
+        let (first, second) = (healthy.next(), healthy.next());
+        Ok(match (first, second) {
+            (None, _) => None,
+            (Some((only, _)), None) => self.strategy.allows(&among, only).then_some(only),
+            (Some(_), Some(_)) => {
                 let key = self.key.as_ref().and_then(|key| key.of(call));
-                self.strategy.choose(several, key.as_deref(), &self.chance)
+                self.strategy.choose(&among, key.as_deref(), &self.chance)
             }
-        };
-        Ok(chosen.map(|candidate| candidate.upstream.clone()))
+        })
     }
 }
 

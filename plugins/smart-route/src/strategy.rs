@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use portcullis_sdk::Candidate;
+use portcullis_sdk::{Call, Candidate};
 use serde::Deserialize;
 
 use crate::chance::{Chance, hash, mix};
@@ -72,99 +72,106 @@ impl<K> Settings<K> {
     }
 }
 
+/// The candidates of a call. Names and labels are the host's, and asked for where a strategy needs them.
+pub struct Among<'a> {
+    pub call: &'a Call,
+    pub candidates: &'a [Candidate],
+}
+
+impl<'a> Among<'a> {
+    /// Those that may be chosen, each with its place.
+    pub fn healthy(&self) -> impl Iterator<Item = (u32, &'a Candidate)> + Clone + use<'a> {
+        (0..)
+            .zip(self.candidates)
+            .filter(|(_, candidate)| candidate.healthy)
+    }
+}
+
 impl Strategy {
     /// Whether a candidate that is alone may be chosen.
-    pub fn allows(&self, candidate: &Candidate) -> bool {
+    pub fn allows(&self, among: &Among<'_>, place: u32) -> bool {
         match self {
             Self::LeastInFlight | Self::LatencyWeighted | Self::ConsistentHash => true,
-            Self::Weighted { .. } => self.weight(candidate) > 0,
+            Self::Weighted { label, weights } => {
+                weight(among.call, place, label.as_deref(), weights) > 0
+            }
         }
     }
 
     /// One of several candidates, or none to keep the host's choice.
-    pub fn choose<'c>(
-        &self,
-        candidates: &[&'c Candidate],
-        key: Option<&str>,
-        chance: &Chance,
-    ) -> Option<&'c Candidate> {
+    pub fn choose(&self, among: &Among<'_>, key: Option<&str>, chance: &Chance) -> Option<u32> {
         match self {
-            Self::LeastInFlight => least_in_flight(candidates, chance),
-            Self::LatencyWeighted => latency_weighted(candidates, chance),
+            Self::LeastInFlight => least_in_flight(among, chance),
+            Self::LatencyWeighted => latency_weighted(among, chance),
             Self::ConsistentHash => match key {
-                Some(key) => rendezvous(candidates, key),
-                None => least_in_flight(candidates, chance),
+                Some(key) => rendezvous(among, key),
+                None => least_in_flight(among, chance),
             },
-            Self::Weighted { .. } => {
-                let shares: Vec<u64> = candidates.iter().map(|c| self.weight(c)).collect();
+            Self::Weighted { label, weights } => {
+                let weight = |place| weight(among.call, place, label.as_deref(), weights);
+                let shares: Vec<(u32, u64)> = among
+                    .healthy()
+                    .map(|(place, _)| (place, weight(place)))
+                    .collect();
                 let at = key.map_or_else(|| chance.next(), hash);
-                pick(candidates, &shares, at)
+                pick(shares.into_iter(), at)
             }
         }
     }
+}
 
-    fn weight(&self, candidate: &Candidate) -> u64 {
-        let Self::Weighted { label, weights } = self else {
-            return 1;
-        };
-        let name = match label {
-            None => Some(&candidate.upstream),
-            Some(label) => {
-                let mut labels = candidate.labels.iter();
-                labels
-                    .find(|(name, _)| name == label)
-                    .map(|(_, value)| value)
-            }
-        };
-        let weight = name.and_then(|name| weights.get(name));
-        weight.copied().map_or(0, u64::from)
-    }
+fn weight(call: &Call, place: u32, label: Option<&str>, weights: &BTreeMap<String, u32>) -> u64 {
+    let name = match label {
+        None => call.candidate(place),
+        Some(label) => call.candidate_label(place, label),
+    };
+    let weight = name.and_then(|name| weights.get(&name));
+    weight.copied().map_or(0, u64::from)
 }
 
 /// The fewest requests under way; equals take turns.
-fn least_in_flight<'c>(candidates: &[&'c Candidate], chance: &Chance) -> Option<&'c Candidate> {
-    let least = candidates.iter().map(|c| c.in_flight).min()?;
-    let shares: Vec<u64> = candidates
-        .iter()
-        .map(|candidate| u64::from(candidate.in_flight == least))
-        .collect();
-    pick(candidates, &shares, chance.next())
+fn least_in_flight(among: &Among<'_>, chance: &Chance) -> Option<u32> {
+    let least = among.healthy().map(|(_, c)| c.in_flight).min()?;
+    let share = |(place, c): (u32, &Candidate)| (place, u64::from(c.in_flight == least));
+    pick(among.healthy().map(share), chance.next())
 }
 
 /// Shares are the inverse of the time that a new request would take behind those under way.
-fn latency_weighted<'c>(candidates: &[&'c Candidate], chance: &Chance) -> Option<&'c Candidate> {
+fn latency_weighted(among: &Among<'_>, chance: &Chance) -> Option<u32> {
     const SCALE: u64 = 1 << 40;
-    let known = candidates.iter().map(|c| c.latency_us).filter(|us| *us > 0);
+    let latencies = among.healthy().map(|(_, c)| c.latency_us);
+    let known = latencies.filter(|us| *us > 0);
     // One that has not been measured yet is taken for the fastest, and so gets measured.
     let fastest_us = known.min().unwrap_or(1);
-    let share = |candidate: &&Candidate| {
+    let share = |(place, candidate): (u32, &Candidate)| {
         let latency_us = match candidate.latency_us {
             0 => fastest_us,
             measured_us => measured_us,
         };
         let wait_us = latency_us.saturating_mul(u64::from(candidate.in_flight) + 1);
-        (SCALE / wait_us.max(1)).max(1)
+        (place, (SCALE / wait_us.max(1)).max(1))
     };
-    let shares: Vec<u64> = candidates.iter().map(share).collect();
-    pick(candidates, &shares, chance.next())
+    pick(among.healthy().map(share), chance.next())
 }
 
 /// Rendezvous hashing: the upstream that scores highest with the key. When one leaves, only its keys move.
-fn rendezvous<'c>(candidates: &[&'c Candidate], key: &str) -> Option<&'c Candidate> {
+fn rendezvous(among: &Among<'_>, key: &str) -> Option<u32> {
     let key = hash(key);
-    let score = |candidate: &&&Candidate| mix(key ^ hash(&candidate.upstream));
-    candidates.iter().max_by_key(score).copied()
+    let score = |(place, _): &(u32, &Candidate)| {
+        mix(key ^ hash(&among.call.candidate(*place).unwrap_or_default()))
+    };
+    among.healthy().max_by_key(score).map(|(place, _)| place)
 }
 
 /// The candidate in whose share a spread number falls.
-fn pick<'c>(candidates: &[&'c Candidate], shares: &[u64], spread: u64) -> Option<&'c Candidate> {
-    let total: u128 = shares.iter().map(|share| u128::from(*share)).sum();
+fn pick(shares: impl Iterator<Item = (u32, u64)> + Clone, spread: u64) -> Option<u32> {
+    let total: u128 = shares.clone().map(|(_, share)| u128::from(share)).sum();
     // A multiplication instead of a remainder: no share is favoured.
     let mut at = (u128::from(spread) * total) >> 64;
-    for (candidate, share) in candidates.iter().zip(shares) {
-        let share = u128::from(*share);
+    for (place, share) in shares {
+        let share = u128::from(share);
         if at < share {
-            return Some(candidate);
+            return Some(place);
         }
         at -= share;
     }

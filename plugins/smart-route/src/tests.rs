@@ -3,27 +3,48 @@
 use std::collections::BTreeMap;
 
 use portcullis_sdk::testing::{self, Host, manifest_problems};
-use portcullis_sdk::{Candidate, Identity, Policy};
+use portcullis_sdk::{Identity, Policy};
 
 use crate::SmartRoute;
 
 const CALLS: u32 = 4_000;
 
-fn candidate(upstream: &str, in_flight: u32, latency_us: u64) -> Candidate {
+/// A candidate and its name.
+#[derive(Clone, Debug)]
+struct Candidate {
+    upstream: &'static str,
+    healthy: bool,
+    in_flight: u32,
+    latency_us: u64,
+}
+
+fn candidate(upstream: &'static str, in_flight: u32, latency_us: u64) -> Candidate {
     Candidate {
-        upstream: upstream.to_owned(),
+        upstream,
         healthy: true,
         in_flight,
         latency_us,
-        labels: vec![("zone".to_owned(), format!("zone-{upstream}"))],
     }
 }
 
 fn choose(policy: &SmartRoute, subject: &str, candidates: &[Candidate]) -> Option<String> {
-    let call = testing::Call::tool("search")
+    let mut call = testing::Call::tool("search")
         .identity(Identity::new(subject))
         .arguments(&format!(r#"{{"customer": "{subject}"}}"#));
-    policy.route(&call.build(), candidates).expect("no denial")
+    let mut seen = Vec::new();
+    for one in candidates {
+        let zone = format!("zone-{}", one.upstream);
+        call = call.candidate(one.upstream, &[("zone", &zone)]);
+        seen.push(portcullis_sdk::Candidate {
+            healthy: one.healthy,
+            in_flight: one.in_flight,
+            latency_us: one.latency_us,
+        });
+    }
+    let place = policy.route(&call.build(), &seen).expect("no denial")?;
+    candidates
+        .get(place as usize)
+        .map(|one| one.upstream.to_owned())
 }
 
 /// Share of each upstream in percent, over many callers.

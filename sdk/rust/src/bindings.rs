@@ -619,6 +619,118 @@ pub mod portcullis {
             }
             impl Call {
                 #[allow(unused_unsafe, clippy::all)]
+                /// The identity's subject alone.
+                #[allow(async_fn_in_trait)]
+                pub fn subject(&self) -> ::core::option::Option<_rt::String> {
+                    unsafe {
+                        #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                        #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                        struct RetArea(
+                            [::core::mem::MaybeUninit<
+                                u8,
+                            >; 3 * ::core::mem::size_of::<*const u8>()],
+                        );
+                        let mut ret_area = RetArea(
+                            [::core::mem::MaybeUninit::uninit(); 3
+                                * ::core::mem::size_of::<*const u8>()],
+                        );
+                        let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
+                        #[cfg(target_arch = "wasm32")]
+                        #[link(wasm_import_module = "portcullis:policy/types@0.1.0")]
+                        unsafe extern "C" {
+                            #[link_name = "[method]call.subject"]
+                            fn wit_import1(_: i32, _: *mut u8);
+                        }
+                        #[cfg(not(target_arch = "wasm32"))]
+                        unsafe extern "C" fn wit_import1(_: i32, _: *mut u8) {
+                            unreachable!()
+                        }
+                        wit_import1((self).handle() as i32, ptr0);
+                        let l2 = i32::from(*ptr0.add(0).cast::<u8>());
+                        let result6 = match l2 {
+                            0 => None,
+                            1 => {
+                                let e = {
+                                    let l3 = *ptr0
+                                        .add(::core::mem::size_of::<*const u8>())
+                                        .cast::<*mut u8>();
+                                    let l4 = *ptr0
+                                        .add(2 * ::core::mem::size_of::<*const u8>())
+                                        .cast::<usize>();
+                                    let len5 = l4;
+                                    let bytes5 = _rt::Vec::from_raw_parts(
+                                        l3.cast(),
+                                        len5,
+                                        len5,
+                                    );
+                                    _rt::string_lift(bytes5)
+                                };
+                                Some(e)
+                            }
+                            _ => _rt::invalid_enum_discriminant(),
+                        };
+                        result6
+                    }
+                }
+            }
+            impl Call {
+                #[allow(unused_unsafe, clippy::all)]
+                /// The identity's team alone.
+                #[allow(async_fn_in_trait)]
+                pub fn team(&self) -> ::core::option::Option<_rt::String> {
+                    unsafe {
+                        #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                        #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                        struct RetArea(
+                            [::core::mem::MaybeUninit<
+                                u8,
+                            >; 3 * ::core::mem::size_of::<*const u8>()],
+                        );
+                        let mut ret_area = RetArea(
+                            [::core::mem::MaybeUninit::uninit(); 3
+                                * ::core::mem::size_of::<*const u8>()],
+                        );
+                        let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
+                        #[cfg(target_arch = "wasm32")]
+                        #[link(wasm_import_module = "portcullis:policy/types@0.1.0")]
+                        unsafe extern "C" {
+                            #[link_name = "[method]call.team"]
+                            fn wit_import1(_: i32, _: *mut u8);
+                        }
+                        #[cfg(not(target_arch = "wasm32"))]
+                        unsafe extern "C" fn wit_import1(_: i32, _: *mut u8) {
+                            unreachable!()
+                        }
+                        wit_import1((self).handle() as i32, ptr0);
+                        let l2 = i32::from(*ptr0.add(0).cast::<u8>());
+                        let result6 = match l2 {
+                            0 => None,
+                            1 => {
+                                let e = {
+                                    let l3 = *ptr0
+                                        .add(::core::mem::size_of::<*const u8>())
+                                        .cast::<*mut u8>();
+                                    let l4 = *ptr0
+                                        .add(2 * ::core::mem::size_of::<*const u8>())
+                                        .cast::<usize>();
+                                    let len5 = l4;
+                                    let bytes5 = _rt::Vec::from_raw_parts(
+                                        l3.cast(),
+                                        len5,
+                                        len5,
+                                    );
+                                    _rt::string_lift(bytes5)
+                                };
+                                Some(e)
+                            }
+                            _ => _rt::invalid_enum_discriminant(),
+                        };
+                        result6
+                    }
+                }
+            }
+            impl Call {
+                #[allow(unused_unsafe, clippy::all)]
                 #[allow(async_fn_in_trait)]
                 pub fn session(&self) -> ::core::option::Option<_rt::String> {
                     unsafe {
@@ -848,6 +960,146 @@ pub mod portcullis {
                             _ => _rt::invalid_enum_discriminant(),
                         };
                         result6
+                    }
+                }
+            }
+            impl Call {
+                #[allow(unused_unsafe, clippy::all)]
+                /// The name of an upstream among the candidates of `route`, by its place there.
+                #[allow(async_fn_in_trait)]
+                pub fn candidate(
+                    &self,
+                    index: u32,
+                ) -> ::core::option::Option<_rt::String> {
+                    unsafe {
+                        #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                        #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                        struct RetArea(
+                            [::core::mem::MaybeUninit<
+                                u8,
+                            >; 3 * ::core::mem::size_of::<*const u8>()],
+                        );
+                        let mut ret_area = RetArea(
+                            [::core::mem::MaybeUninit::uninit(); 3
+                                * ::core::mem::size_of::<*const u8>()],
+                        );
+                        let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
+                        #[cfg(target_arch = "wasm32")]
+                        #[link(wasm_import_module = "portcullis:policy/types@0.1.0")]
+                        unsafe extern "C" {
+                            #[link_name = "[method]call.candidate"]
+                            fn wit_import1(_: i32, _: i32, _: *mut u8);
+                        }
+                        #[cfg(not(target_arch = "wasm32"))]
+                        unsafe extern "C" fn wit_import1(_: i32, _: i32, _: *mut u8) {
+                            unreachable!()
+                        }
+                        wit_import1((self).handle() as i32, _rt::as_i32(&index), ptr0);
+                        let l2 = i32::from(*ptr0.add(0).cast::<u8>());
+                        let result6 = match l2 {
+                            0 => None,
+                            1 => {
+                                let e = {
+                                    let l3 = *ptr0
+                                        .add(::core::mem::size_of::<*const u8>())
+                                        .cast::<*mut u8>();
+                                    let l4 = *ptr0
+                                        .add(2 * ::core::mem::size_of::<*const u8>())
+                                        .cast::<usize>();
+                                    let len5 = l4;
+                                    let bytes5 = _rt::Vec::from_raw_parts(
+                                        l3.cast(),
+                                        len5,
+                                        len5,
+                                    );
+                                    _rt::string_lift(bytes5)
+                                };
+                                Some(e)
+                            }
+                            _ => _rt::invalid_enum_discriminant(),
+                        };
+                        result6
+                    }
+                }
+            }
+            impl Call {
+                #[allow(unused_unsafe, clippy::all)]
+                /// One label of a candidate.
+                #[allow(async_fn_in_trait)]
+                pub fn candidate_label(
+                    &self,
+                    index: u32,
+                    label: &str,
+                ) -> ::core::option::Option<_rt::String> {
+                    unsafe {
+                        #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                        #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                        struct RetArea(
+                            [::core::mem::MaybeUninit<
+                                u8,
+                            >; 3 * ::core::mem::size_of::<*const u8>()],
+                        );
+                        let mut ret_area = RetArea(
+                            [::core::mem::MaybeUninit::uninit(); 3
+                                * ::core::mem::size_of::<*const u8>()],
+                        );
+                        let vec0 = label;
+                        let ptr0 = vec0.as_ptr().cast::<u8>();
+                        let len0 = vec0.len();
+                        let ptr1 = ret_area.0.as_mut_ptr().cast::<u8>();
+                        #[cfg(target_arch = "wasm32")]
+                        #[link(wasm_import_module = "portcullis:policy/types@0.1.0")]
+                        unsafe extern "C" {
+                            #[link_name = "[method]call.candidate-label"]
+                            fn wit_import2(
+                                _: i32,
+                                _: i32,
+                                _: *mut u8,
+                                _: usize,
+                                _: *mut u8,
+                            );
+                        }
+                        #[cfg(not(target_arch = "wasm32"))]
+                        unsafe extern "C" fn wit_import2(
+                            _: i32,
+                            _: i32,
+                            _: *mut u8,
+                            _: usize,
+                            _: *mut u8,
+                        ) {
+                            unreachable!()
+                        }
+                        wit_import2(
+                            (self).handle() as i32,
+                            _rt::as_i32(&index),
+                            ptr0.cast_mut(),
+                            len0,
+                            ptr1,
+                        );
+                        let l3 = i32::from(*ptr1.add(0).cast::<u8>());
+                        let result7 = match l3 {
+                            0 => None,
+                            1 => {
+                                let e = {
+                                    let l4 = *ptr1
+                                        .add(::core::mem::size_of::<*const u8>())
+                                        .cast::<*mut u8>();
+                                    let l5 = *ptr1
+                                        .add(2 * ::core::mem::size_of::<*const u8>())
+                                        .cast::<usize>();
+                                    let len6 = l5;
+                                    let bytes6 = _rt::Vec::from_raw_parts(
+                                        l4.cast(),
+                                        len6,
+                                        len6,
+                                    );
+                                    _rt::string_lift(bytes6)
+                                };
+                                Some(e)
+                            }
+                            _ => _rt::invalid_enum_discriminant(),
+                        };
+                        result7
                     }
                 }
             }
@@ -1094,6 +1346,7 @@ pub mod portcullis {
             #[doc(hidden)]
             static __FORCE_SECTION_REF: fn() = super::super::super::__link_custom_section_describing_imports;
             use super::super::super::_rt;
+            pub type Call = super::super::super::portcullis::policy::types::Call;
             #[repr(C)]
             #[derive(Clone, Copy, PartialEq)]
             pub struct Limit {
@@ -1152,6 +1405,115 @@ pub mod portcullis {
                         .field("remaining", &self.remaining)
                         .field("retry-after-ms", &self.retry_after_ms)
                         .finish()
+                }
+            }
+            /// What of a call its counters can be kept apart by. A call without one has a counter with others without it.
+            #[repr(u8)]
+            #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
+            pub enum Part {
+                Tenant,
+                Server,
+                Team,
+                Subject,
+                Session,
+                Peer,
+                Method,
+                Target,
+            }
+            impl ::core::fmt::Debug for Part {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    match self {
+                        Part::Tenant => f.debug_tuple("Part::Tenant").finish(),
+                        Part::Server => f.debug_tuple("Part::Server").finish(),
+                        Part::Team => f.debug_tuple("Part::Team").finish(),
+                        Part::Subject => f.debug_tuple("Part::Subject").finish(),
+                        Part::Session => f.debug_tuple("Part::Session").finish(),
+                        Part::Peer => f.debug_tuple("Part::Peer").finish(),
+                        Part::Method => f.debug_tuple("Part::Method").finish(),
+                        Part::Target => f.debug_tuple("Part::Target").finish(),
+                    }
+                }
+            }
+            impl Part {
+                #[doc(hidden)]
+                pub unsafe fn _lift(val: u8) -> Part {
+                    if !cfg!(debug_assertions) {
+                        return unsafe { ::core::mem::transmute(val) };
+                    }
+                    match val {
+                        0 => Part::Tenant,
+                        1 => Part::Server,
+                        2 => Part::Team,
+                        3 => Part::Subject,
+                        4 => Part::Session,
+                        5 => Part::Peer,
+                        6 => Part::Method,
+                        7 => Part::Target,
+                        _ => panic!("invalid enum discriminant"),
+                    }
+                }
+            }
+            /// A limit for every value of some parts of the call.
+            #[derive(Clone, PartialEq)]
+            pub struct Rule {
+                pub name: _rt::String,
+                pub parts: _rt::Vec<Part>,
+                pub limit: Limit,
+            }
+            impl ::core::fmt::Debug for Rule {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    f.debug_struct("Rule")
+                        .field("name", &self.name)
+                        .field("parts", &self.parts)
+                        .field("limit", &self.limit)
+                        .finish()
+                }
+            }
+            /// Rules that stay the same, handed over once. The host finds the counters of each call. At most 256 rules, each
+            /// with at most 8 parts and a name of 256 bytes.
+            #[derive(Debug)]
+            #[repr(transparent)]
+            pub struct Limiter {
+                handle: _rt::Resource<Limiter>,
+            }
+            impl Limiter {
+                #[doc(hidden)]
+                pub unsafe fn from_handle(handle: u32) -> Self {
+                    Self {
+                        handle: unsafe { _rt::Resource::from_handle(handle) },
+                    }
+                }
+                #[doc(hidden)]
+                pub fn take_handle(&self) -> u32 {
+                    _rt::Resource::take_handle(&self.handle)
+                }
+                #[doc(hidden)]
+                pub fn handle(&self) -> u32 {
+                    _rt::Resource::handle(&self.handle)
+                }
+            }
+            unsafe impl _rt::WasmResource for Limiter {
+                #[inline]
+                unsafe fn drop(_handle: u32) {
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "portcullis:policy/quota@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "[resource-drop]limiter"]
+                        fn drop(_: i32);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn drop(_: i32) {
+                        unreachable!()
+                    }
+                    unsafe {
+                        drop(_handle as i32);
+                    }
                 }
             }
             #[allow(unused_unsafe, clippy::all)]
@@ -1248,6 +1610,185 @@ pub mod portcullis {
                     result12
                 }
             }
+            impl Limiter {
+                #[allow(unused_unsafe, clippy::all)]
+                #[allow(async_fn_in_trait)]
+                pub fn new(rules: &[Rule]) -> Self {
+                    unsafe {
+                        let mut cleanup_list = _rt::Vec::new();
+                        let vec4 = rules;
+                        let len4 = vec4.len();
+                        let layout4 = _rt::alloc::Layout::from_size_align(
+                                vec4.len() * (24 + 4 * ::core::mem::size_of::<*const u8>()),
+                                8,
+                            )
+                            .unwrap();
+                        let (result4, _cleanup4) = ::wit_bindgen::rt::Cleanup::new(
+                            layout4,
+                        );
+                        for (i, e) in vec4.into_iter().enumerate() {
+                            let base = result4
+                                .add(i * (24 + 4 * ::core::mem::size_of::<*const u8>()));
+                            {
+                                let Rule { name: name0, parts: parts0, limit: limit0 } = e;
+                                let vec1 = name0;
+                                let ptr1 = vec1.as_ptr().cast::<u8>();
+                                let len1 = vec1.len();
+                                *base
+                                    .add(::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>() = len1;
+                                *base.add(0).cast::<*mut u8>() = ptr1.cast_mut();
+                                let vec2 = parts0;
+                                let len2 = vec2.len();
+                                let layout2 = _rt::alloc::Layout::from_size_align(
+                                        vec2.len() * 1,
+                                        1,
+                                    )
+                                    .unwrap();
+                                let (result2, _cleanup2) = ::wit_bindgen::rt::Cleanup::new(
+                                    layout2,
+                                );
+                                cleanup_list.extend(_cleanup2);
+                                for (i, e) in vec2.into_iter().enumerate() {
+                                    let base = result2.add(i * 1);
+                                    {
+                                        *base.add(0).cast::<u8>() = (e.clone() as i32) as u8;
+                                    }
+                                }
+                                *base
+                                    .add(3 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>() = len2;
+                                *base
+                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>() = result2;
+                                let Limit {
+                                    rate: rate3,
+                                    period_ms: period_ms3,
+                                    burst: burst3,
+                                } = limit0;
+                                *base
+                                    .add(4 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<i32>() = _rt::as_i32(rate3);
+                                *base
+                                    .add(8 + 4 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<i64>() = _rt::as_i64(period_ms3);
+                                *base
+                                    .add(16 + 4 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<i32>() = _rt::as_i32(burst3);
+                            }
+                        }
+                        #[cfg(target_arch = "wasm32")]
+                        #[link(wasm_import_module = "portcullis:policy/quota@0.1.0")]
+                        unsafe extern "C" {
+                            #[link_name = "[constructor]limiter"]
+                            fn wit_import5(_: *mut u8, _: usize) -> i32;
+                        }
+                        #[cfg(not(target_arch = "wasm32"))]
+                        unsafe extern "C" fn wit_import5(_: *mut u8, _: usize) -> i32 {
+                            unreachable!()
+                        }
+                        let ret = wit_import5(result4, len4);
+                        Limiter::from_handle(ret as u32)
+                    }
+                }
+            }
+            impl Limiter {
+                #[allow(unused_unsafe, clippy::all)]
+                /// Takes as `take` does, one cost per rule. A rule whose cost is 0 does not take part.
+                /// An error is that at least one refused: one verdict per rule that took part, in order.
+                #[allow(async_fn_in_trait)]
+                pub fn take(
+                    &self,
+                    call: &Call,
+                    costs: &[u32],
+                ) -> ::core::result::Result<(), _rt::Vec<Verdict>> {
+                    unsafe {
+                        #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                        #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                        struct RetArea(
+                            [::core::mem::MaybeUninit<
+                                u8,
+                            >; 3 * ::core::mem::size_of::<*const u8>()],
+                        );
+                        let mut ret_area = RetArea(
+                            [::core::mem::MaybeUninit::uninit(); 3
+                                * ::core::mem::size_of::<*const u8>()],
+                        );
+                        let vec0 = costs;
+                        let ptr0 = vec0.as_ptr().cast::<u8>();
+                        let len0 = vec0.len();
+                        let ptr1 = ret_area.0.as_mut_ptr().cast::<u8>();
+                        #[cfg(target_arch = "wasm32")]
+                        #[link(wasm_import_module = "portcullis:policy/quota@0.1.0")]
+                        unsafe extern "C" {
+                            #[link_name = "[method]limiter.take"]
+                            fn wit_import2(
+                                _: i32,
+                                _: i32,
+                                _: *mut u8,
+                                _: usize,
+                                _: *mut u8,
+                            );
+                        }
+                        #[cfg(not(target_arch = "wasm32"))]
+                        unsafe extern "C" fn wit_import2(
+                            _: i32,
+                            _: i32,
+                            _: *mut u8,
+                            _: usize,
+                            _: *mut u8,
+                        ) {
+                            unreachable!()
+                        }
+                        wit_import2(
+                            (self).handle() as i32,
+                            (call).handle() as i32,
+                            ptr0.cast_mut(),
+                            len0,
+                            ptr1,
+                        );
+                        let l3 = i32::from(*ptr1.add(0).cast::<u8>());
+                        let result10 = match l3 {
+                            0 => {
+                                let e = ();
+                                Ok(e)
+                            }
+                            1 => {
+                                let e = {
+                                    let l4 = *ptr1
+                                        .add(::core::mem::size_of::<*const u8>())
+                                        .cast::<*mut u8>();
+                                    let l5 = *ptr1
+                                        .add(2 * ::core::mem::size_of::<*const u8>())
+                                        .cast::<usize>();
+                                    let base9 = l4;
+                                    let len9 = l5;
+                                    let mut result9 = _rt::Vec::with_capacity(len9);
+                                    for i in 0..len9 {
+                                        let base = base9.add(i * 16);
+                                        let e9 = {
+                                            let l6 = i32::from(*base.add(0).cast::<u8>());
+                                            let l7 = *base.add(4).cast::<i32>();
+                                            let l8 = *base.add(8).cast::<i64>();
+                                            Verdict {
+                                                allowed: _rt::bool_lift(l6 as u8),
+                                                remaining: l7 as u32,
+                                                retry_after_ms: l8 as u64,
+                                            }
+                                        };
+                                        result9.push(e9);
+                                    }
+                                    _rt::cabi_dealloc(base9, len9 * 16, 8);
+                                    result9
+                                };
+                                Err(e)
+                            }
+                            _ => _rt::invalid_enum_discriminant(),
+                        };
+                        result10
+                    }
+                }
+            }
         }
         /// Grant `jwt`. The host holds keys and fetches JWKS (RFC 7517); the guest never sees one.
         #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
@@ -1256,151 +1797,325 @@ pub mod portcullis {
             #[doc(hidden)]
             static __FORCE_SECTION_REF: fn() = super::super::super::__link_custom_section_describing_imports;
             use super::super::super::_rt;
-            #[allow(unused_unsafe, clippy::all)]
-            /// Signature, `exp`, `nbf`, `iss` and `aud` are checked against issuers that the tenant has registered.
-            /// An empty list of audiences skips the audience.
-            /// Verified claims as a JSON object, or why the token does not hold, from an open set: `malformed`,
-            /// `unknown-issuer`, `wrong-audience`, `expired`, `not-yet-valid`, `bad-signature`, `keys-unavailable`.
-            #[allow(async_fn_in_trait)]
-            pub fn verify(
-                token: &str,
-                issuers: &[_rt::String],
-                audiences: &[_rt::String],
-            ) -> ::core::result::Result<_rt::String, _rt::String> {
-                unsafe {
-                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
-                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
-                    struct RetArea(
-                        [::core::mem::MaybeUninit<
-                            u8,
-                        >; 3 * ::core::mem::size_of::<*const u8>()],
-                    );
-                    let mut ret_area = RetArea(
-                        [::core::mem::MaybeUninit::uninit(); 3
-                            * ::core::mem::size_of::<*const u8>()],
-                    );
-                    let vec0 = token;
-                    let ptr0 = vec0.as_ptr().cast::<u8>();
-                    let len0 = vec0.len();
-                    let vec2 = issuers;
-                    let len2 = vec2.len();
-                    let layout2 = _rt::alloc::Layout::from_size_align(
-                            vec2.len() * (2 * ::core::mem::size_of::<*const u8>()),
-                            ::core::mem::size_of::<*const u8>(),
-                        )
-                        .unwrap();
-                    let (result2, _cleanup2) = ::wit_bindgen::rt::Cleanup::new(layout2);
-                    for (i, e) in vec2.into_iter().enumerate() {
-                        let base = result2
-                            .add(i * (2 * ::core::mem::size_of::<*const u8>()));
-                        {
-                            let vec1 = e;
-                            let ptr1 = vec1.as_ptr().cast::<u8>();
-                            let len1 = vec1.len();
-                            *base
-                                .add(::core::mem::size_of::<*const u8>())
-                                .cast::<usize>() = len1;
-                            *base.add(0).cast::<*mut u8>() = ptr1.cast_mut();
-                        }
+            pub type Call = super::super::super::portcullis::policy::types::Call;
+            /// What tokens are held against: signature, `exp`, `nbf`, `iss` and `aud`, with the keys of issuers that the
+            /// tenant has registered.
+            #[derive(Debug)]
+            #[repr(transparent)]
+            pub struct Verifier {
+                handle: _rt::Resource<Verifier>,
+            }
+            impl Verifier {
+                #[doc(hidden)]
+                pub unsafe fn from_handle(handle: u32) -> Self {
+                    Self {
+                        handle: unsafe { _rt::Resource::from_handle(handle) },
                     }
-                    let vec4 = audiences;
-                    let len4 = vec4.len();
-                    let layout4 = _rt::alloc::Layout::from_size_align(
-                            vec4.len() * (2 * ::core::mem::size_of::<*const u8>()),
-                            ::core::mem::size_of::<*const u8>(),
-                        )
-                        .unwrap();
-                    let (result4, _cleanup4) = ::wit_bindgen::rt::Cleanup::new(layout4);
-                    for (i, e) in vec4.into_iter().enumerate() {
-                        let base = result4
-                            .add(i * (2 * ::core::mem::size_of::<*const u8>()));
-                        {
-                            let vec3 = e;
-                            let ptr3 = vec3.as_ptr().cast::<u8>();
-                            let len3 = vec3.len();
-                            *base
-                                .add(::core::mem::size_of::<*const u8>())
-                                .cast::<usize>() = len3;
-                            *base.add(0).cast::<*mut u8>() = ptr3.cast_mut();
-                        }
-                    }
-                    let ptr5 = ret_area.0.as_mut_ptr().cast::<u8>();
+                }
+                #[doc(hidden)]
+                pub fn take_handle(&self) -> u32 {
+                    _rt::Resource::take_handle(&self.handle)
+                }
+                #[doc(hidden)]
+                pub fn handle(&self) -> u32 {
+                    _rt::Resource::handle(&self.handle)
+                }
+            }
+            unsafe impl _rt::WasmResource for Verifier {
+                #[inline]
+                unsafe fn drop(_handle: u32) {
                     #[cfg(target_arch = "wasm32")]
                     #[link(wasm_import_module = "portcullis:policy/jwt@0.1.0")]
                     unsafe extern "C" {
-                        #[link_name = "verify"]
-                        fn wit_import6(
-                            _: *mut u8,
-                            _: usize,
-                            _: *mut u8,
-                            _: usize,
-                            _: *mut u8,
-                            _: usize,
-                            _: *mut u8,
-                        );
+                        #[link_name = "[resource-drop]verifier"]
+                        fn drop(_: i32);
                     }
                     #[cfg(not(target_arch = "wasm32"))]
-                    unsafe extern "C" fn wit_import6(
-                        _: *mut u8,
-                        _: usize,
-                        _: *mut u8,
-                        _: usize,
-                        _: *mut u8,
-                        _: usize,
-                        _: *mut u8,
-                    ) {
+                    unsafe extern "C" fn drop(_: i32) {
                         unreachable!()
                     }
-                    wit_import6(
-                        ptr0.cast_mut(),
-                        len0,
-                        result2,
-                        len2,
-                        result4,
-                        len4,
-                        ptr5,
-                    );
-                    let l7 = i32::from(*ptr5.add(0).cast::<u8>());
-                    let result14 = match l7 {
-                        0 => {
-                            let e = {
-                                let l8 = *ptr5
+                    unsafe {
+                        drop(_handle as i32);
+                    }
+                }
+            }
+            impl Verifier {
+                #[allow(unused_unsafe, clippy::all)]
+                /// An empty list of issuers stands for all that the tenant has registered, one of audiences skips the audience.
+                #[allow(async_fn_in_trait)]
+                pub fn new(issuers: &[_rt::String], audiences: &[_rt::String]) -> Self {
+                    unsafe {
+                        let vec1 = issuers;
+                        let len1 = vec1.len();
+                        let layout1 = _rt::alloc::Layout::from_size_align(
+                                vec1.len() * (2 * ::core::mem::size_of::<*const u8>()),
+                                ::core::mem::size_of::<*const u8>(),
+                            )
+                            .unwrap();
+                        let (result1, _cleanup1) = ::wit_bindgen::rt::Cleanup::new(
+                            layout1,
+                        );
+                        for (i, e) in vec1.into_iter().enumerate() {
+                            let base = result1
+                                .add(i * (2 * ::core::mem::size_of::<*const u8>()));
+                            {
+                                let vec0 = e;
+                                let ptr0 = vec0.as_ptr().cast::<u8>();
+                                let len0 = vec0.len();
+                                *base
                                     .add(::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>();
-                                let l9 = *ptr5
-                                    .add(2 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>();
-                                let len10 = l9;
-                                let bytes10 = _rt::Vec::from_raw_parts(
-                                    l8.cast(),
-                                    len10,
-                                    len10,
-                                );
-                                _rt::string_lift(bytes10)
-                            };
-                            Ok(e)
+                                    .cast::<usize>() = len0;
+                                *base.add(0).cast::<*mut u8>() = ptr0.cast_mut();
+                            }
                         }
-                        1 => {
-                            let e = {
-                                let l11 = *ptr5
+                        let vec3 = audiences;
+                        let len3 = vec3.len();
+                        let layout3 = _rt::alloc::Layout::from_size_align(
+                                vec3.len() * (2 * ::core::mem::size_of::<*const u8>()),
+                                ::core::mem::size_of::<*const u8>(),
+                            )
+                            .unwrap();
+                        let (result3, _cleanup3) = ::wit_bindgen::rt::Cleanup::new(
+                            layout3,
+                        );
+                        for (i, e) in vec3.into_iter().enumerate() {
+                            let base = result3
+                                .add(i * (2 * ::core::mem::size_of::<*const u8>()));
+                            {
+                                let vec2 = e;
+                                let ptr2 = vec2.as_ptr().cast::<u8>();
+                                let len2 = vec2.len();
+                                *base
                                     .add(::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>();
-                                let l12 = *ptr5
-                                    .add(2 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>();
-                                let len13 = l12;
-                                let bytes13 = _rt::Vec::from_raw_parts(
-                                    l11.cast(),
-                                    len13,
-                                    len13,
-                                );
-                                _rt::string_lift(bytes13)
-                            };
-                            Err(e)
+                                    .cast::<usize>() = len2;
+                                *base.add(0).cast::<*mut u8>() = ptr2.cast_mut();
+                            }
                         }
-                        _ => _rt::invalid_enum_discriminant(),
-                    };
-                    result14
+                        #[cfg(target_arch = "wasm32")]
+                        #[link(wasm_import_module = "portcullis:policy/jwt@0.1.0")]
+                        unsafe extern "C" {
+                            #[link_name = "[constructor]verifier"]
+                            fn wit_import4(
+                                _: *mut u8,
+                                _: usize,
+                                _: *mut u8,
+                                _: usize,
+                            ) -> i32;
+                        }
+                        #[cfg(not(target_arch = "wasm32"))]
+                        unsafe extern "C" fn wit_import4(
+                            _: *mut u8,
+                            _: usize,
+                            _: *mut u8,
+                            _: usize,
+                        ) -> i32 {
+                            unreachable!()
+                        }
+                        let ret = wit_import4(result1, len1, result3, len3);
+                        Verifier::from_handle(ret as u32)
+                    }
+                }
+            }
+            impl Verifier {
+                #[allow(unused_unsafe, clippy::all)]
+                /// Checks the token of the call's `Authorization: Bearer` (RFC 6750, section 2.1); `ok(none)` when there is
+                /// none, or one without the form of a JWT, which may be another authenticator's.
+                /// A token that holds is named by a number: the same token's for as long as the host remembers it, and never
+                /// another one's. An error is why it does not hold, from an open set: `malformed`, `unknown-issuer`,
+                /// `wrong-audience`, `expired`, `not-yet-valid`, `bad-signature`, `keys-unavailable`.
+                #[allow(async_fn_in_trait)]
+                pub fn bearer(
+                    &self,
+                    call: &Call,
+                ) -> ::core::result::Result<::core::option::Option<u64>, _rt::String> {
+                    unsafe {
+                        #[repr(align(8))]
+                        struct RetArea([::core::mem::MaybeUninit<u8>; 24]);
+                        let mut ret_area = RetArea(
+                            [::core::mem::MaybeUninit::uninit(); 24],
+                        );
+                        let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
+                        #[cfg(target_arch = "wasm32")]
+                        #[link(wasm_import_module = "portcullis:policy/jwt@0.1.0")]
+                        unsafe extern "C" {
+                            #[link_name = "[method]verifier.bearer"]
+                            fn wit_import1(_: i32, _: i32, _: *mut u8);
+                        }
+                        #[cfg(not(target_arch = "wasm32"))]
+                        unsafe extern "C" fn wit_import1(_: i32, _: i32, _: *mut u8) {
+                            unreachable!()
+                        }
+                        wit_import1(
+                            (self).handle() as i32,
+                            (call).handle() as i32,
+                            ptr0,
+                        );
+                        let l2 = i32::from(*ptr0.add(0).cast::<u8>());
+                        let result8 = match l2 {
+                            0 => {
+                                let e = {
+                                    let l3 = i32::from(*ptr0.add(8).cast::<u8>());
+                                    match l3 {
+                                        0 => None,
+                                        1 => {
+                                            let e = {
+                                                let l4 = *ptr0.add(16).cast::<i64>();
+                                                l4 as u64
+                                            };
+                                            Some(e)
+                                        }
+                                        _ => _rt::invalid_enum_discriminant(),
+                                    }
+                                };
+                                Ok(e)
+                            }
+                            1 => {
+                                let e = {
+                                    let l5 = *ptr0.add(8).cast::<*mut u8>();
+                                    let l6 = *ptr0
+                                        .add(8 + 1 * ::core::mem::size_of::<*const u8>())
+                                        .cast::<usize>();
+                                    let len7 = l6;
+                                    let bytes7 = _rt::Vec::from_raw_parts(
+                                        l5.cast(),
+                                        len7,
+                                        len7,
+                                    );
+                                    _rt::string_lift(bytes7)
+                                };
+                                Err(e)
+                            }
+                            _ => _rt::invalid_enum_discriminant(),
+                        };
+                        result8
+                    }
+                }
+            }
+            impl Verifier {
+                #[allow(unused_unsafe, clippy::all)]
+                /// The same for a token from elsewhere, which is `malformed` when it has another form.
+                #[allow(async_fn_in_trait)]
+                pub fn verify(
+                    &self,
+                    token: &str,
+                ) -> ::core::result::Result<u64, _rt::String> {
+                    unsafe {
+                        #[repr(align(8))]
+                        struct RetArea(
+                            [::core::mem::MaybeUninit<
+                                u8,
+                            >; 8 + 2 * ::core::mem::size_of::<*const u8>()],
+                        );
+                        let mut ret_area = RetArea(
+                            [::core::mem::MaybeUninit::uninit(); 8
+                                + 2 * ::core::mem::size_of::<*const u8>()],
+                        );
+                        let vec0 = token;
+                        let ptr0 = vec0.as_ptr().cast::<u8>();
+                        let len0 = vec0.len();
+                        let ptr1 = ret_area.0.as_mut_ptr().cast::<u8>();
+                        #[cfg(target_arch = "wasm32")]
+                        #[link(wasm_import_module = "portcullis:policy/jwt@0.1.0")]
+                        unsafe extern "C" {
+                            #[link_name = "[method]verifier.verify"]
+                            fn wit_import2(_: i32, _: *mut u8, _: usize, _: *mut u8);
+                        }
+                        #[cfg(not(target_arch = "wasm32"))]
+                        unsafe extern "C" fn wit_import2(
+                            _: i32,
+                            _: *mut u8,
+                            _: usize,
+                            _: *mut u8,
+                        ) {
+                            unreachable!()
+                        }
+                        wit_import2((self).handle() as i32, ptr0.cast_mut(), len0, ptr1);
+                        let l3 = i32::from(*ptr1.add(0).cast::<u8>());
+                        let result8 = match l3 {
+                            0 => {
+                                let e = {
+                                    let l4 = *ptr1.add(8).cast::<i64>();
+                                    l4 as u64
+                                };
+                                Ok(e)
+                            }
+                            1 => {
+                                let e = {
+                                    let l5 = *ptr1.add(8).cast::<*mut u8>();
+                                    let l6 = *ptr1
+                                        .add(8 + 1 * ::core::mem::size_of::<*const u8>())
+                                        .cast::<usize>();
+                                    let len7 = l6;
+                                    let bytes7 = _rt::Vec::from_raw_parts(
+                                        l5.cast(),
+                                        len7,
+                                        len7,
+                                    );
+                                    _rt::string_lift(bytes7)
+                                };
+                                Err(e)
+                            }
+                            _ => _rt::invalid_enum_discriminant(),
+                        };
+                        result8
+                    }
+                }
+            }
+            impl Verifier {
+                #[allow(unused_unsafe, clippy::all)]
+                /// Claims of the token that this verifier checked last, as the JSON object that its issuer wrote; none for
+                /// the number of another.
+                #[allow(async_fn_in_trait)]
+                pub fn claims(&self, token: u64) -> ::core::option::Option<_rt::String> {
+                    unsafe {
+                        #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                        #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                        struct RetArea(
+                            [::core::mem::MaybeUninit<
+                                u8,
+                            >; 3 * ::core::mem::size_of::<*const u8>()],
+                        );
+                        let mut ret_area = RetArea(
+                            [::core::mem::MaybeUninit::uninit(); 3
+                                * ::core::mem::size_of::<*const u8>()],
+                        );
+                        let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
+                        #[cfg(target_arch = "wasm32")]
+                        #[link(wasm_import_module = "portcullis:policy/jwt@0.1.0")]
+                        unsafe extern "C" {
+                            #[link_name = "[method]verifier.claims"]
+                            fn wit_import1(_: i32, _: i64, _: *mut u8);
+                        }
+                        #[cfg(not(target_arch = "wasm32"))]
+                        unsafe extern "C" fn wit_import1(_: i32, _: i64, _: *mut u8) {
+                            unreachable!()
+                        }
+                        wit_import1((self).handle() as i32, _rt::as_i64(&token), ptr0);
+                        let l2 = i32::from(*ptr0.add(0).cast::<u8>());
+                        let result6 = match l2 {
+                            0 => None,
+                            1 => {
+                                let e = {
+                                    let l3 = *ptr0
+                                        .add(::core::mem::size_of::<*const u8>())
+                                        .cast::<*mut u8>();
+                                    let l4 = *ptr0
+                                        .add(2 * ::core::mem::size_of::<*const u8>())
+                                        .cast::<usize>();
+                                    let len5 = l4;
+                                    let bytes5 = _rt::Vec::from_raw_parts(
+                                        l3.cast(),
+                                        len5,
+                                        len5,
+                                    );
+                                    _rt::string_lift(bytes5)
+                                };
+                                Some(e)
+                            }
+                            _ => _rt::invalid_enum_discriminant(),
+                        };
+                        result6
+                    }
                 }
             }
         }
@@ -2141,6 +2856,35 @@ pub mod exports {
                 pub type Call = super::super::super::super::portcullis::policy::types::Call;
                 pub type Identity = super::super::super::super::portcullis::policy::types::Identity;
                 pub type Denial = super::super::super::super::portcullis::policy::types::Denial;
+                /// Who is calling. An identity may be long, and most calls are by somebody who called before: an instance may have
+                /// the host keep what it found, and name it by number from then on.
+                #[derive(Clone, PartialEq)]
+                pub enum Caller {
+                    Identity(Identity),
+                    /// The same, to be kept under a number below 1024, in place of what was there. It counts as memory of the
+                    /// instance, and goes with it.
+                    Keep((u32, Identity)),
+                    /// What this instance had the host keep under this number.
+                    Kept(u32),
+                }
+                impl ::core::fmt::Debug for Caller {
+                    fn fmt(
+                        &self,
+                        f: &mut ::core::fmt::Formatter<'_>,
+                    ) -> ::core::fmt::Result {
+                        match self {
+                            Caller::Identity(e) => {
+                                f.debug_tuple("Caller::Identity").field(e).finish()
+                            }
+                            Caller::Keep(e) => {
+                                f.debug_tuple("Caller::Keep").field(e).finish()
+                            }
+                            Caller::Kept(e) => {
+                                f.debug_tuple("Caller::Kept").field(e).finish()
+                            }
+                        }
+                    }
+                }
                 #[doc(hidden)]
                 #[allow(non_snake_case, unused_unsafe)]
                 pub unsafe fn _export_authenticate_cabi<T_: Guest>(
@@ -2163,121 +2907,260 @@ pub mod exports {
                                 match e {
                                     Some(e) => {
                                         *ptr2.add(8).cast::<u8>() = (1i32) as u8;
-                                        let super::super::super::super::portcullis::policy::types::Identity {
-                                            subject: subject3,
-                                            team: team3,
-                                            roles: roles3,
-                                            scopes: scopes3,
-                                            claims: claims3,
-                                        } = e;
-                                        let vec4 = (subject3.into_bytes()).into_boxed_slice();
-                                        let ptr4 = vec4.as_ptr().cast::<u8>();
-                                        let len4 = vec4.len();
-                                        ::core::mem::forget(vec4);
-                                        *ptr2
-                                            .add(8 + 2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len4;
-                                        *ptr2
-                                            .add(8 + 1 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr4.cast_mut();
-                                        match team3 {
-                                            Some(e) => {
+                                        match e {
+                                            Caller::Identity(e) => {
+                                                *ptr2
+                                                    .add(8 + 1 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>() = (0i32) as u8;
+                                                let super::super::super::super::portcullis::policy::types::Identity {
+                                                    subject: subject3,
+                                                    team: team3,
+                                                    roles: roles3,
+                                                    scopes: scopes3,
+                                                    claims: claims3,
+                                                } = e;
+                                                let vec4 = (subject3.into_bytes()).into_boxed_slice();
+                                                let ptr4 = vec4.as_ptr().cast::<u8>();
+                                                let len4 = vec4.len();
+                                                ::core::mem::forget(vec4);
                                                 *ptr2
                                                     .add(8 + 3 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<u8>() = (1i32) as u8;
-                                                let vec5 = (e.into_bytes()).into_boxed_slice();
-                                                let ptr5 = vec5.as_ptr().cast::<u8>();
-                                                let len5 = vec5.len();
-                                                ::core::mem::forget(vec5);
+                                                    .cast::<usize>() = len4;
                                                 *ptr2
-                                                    .add(8 + 5 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<usize>() = len5;
+                                                    .add(8 + 2 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<*mut u8>() = ptr4.cast_mut();
+                                                match team3 {
+                                                    Some(e) => {
+                                                        *ptr2
+                                                            .add(8 + 4 * ::core::mem::size_of::<*const u8>())
+                                                            .cast::<u8>() = (1i32) as u8;
+                                                        let vec5 = (e.into_bytes()).into_boxed_slice();
+                                                        let ptr5 = vec5.as_ptr().cast::<u8>();
+                                                        let len5 = vec5.len();
+                                                        ::core::mem::forget(vec5);
+                                                        *ptr2
+                                                            .add(8 + 6 * ::core::mem::size_of::<*const u8>())
+                                                            .cast::<usize>() = len5;
+                                                        *ptr2
+                                                            .add(8 + 5 * ::core::mem::size_of::<*const u8>())
+                                                            .cast::<*mut u8>() = ptr5.cast_mut();
+                                                    }
+                                                    None => {
+                                                        *ptr2
+                                                            .add(8 + 4 * ::core::mem::size_of::<*const u8>())
+                                                            .cast::<u8>() = (0i32) as u8;
+                                                    }
+                                                };
+                                                let vec7 = roles3;
+                                                let len7 = vec7.len();
+                                                let layout7 = _rt::alloc::Layout::from_size_align(
+                                                        vec7.len() * (2 * ::core::mem::size_of::<*const u8>()),
+                                                        ::core::mem::size_of::<*const u8>(),
+                                                    )
+                                                    .unwrap();
+                                                let (result7, _cleanup7) = ::wit_bindgen::rt::Cleanup::new(
+                                                    layout7,
+                                                );
+                                                if let Some(cleanup) = _cleanup7 {
+                                                    cleanup.forget();
+                                                }
+                                                for (i, e) in vec7.into_iter().enumerate() {
+                                                    let base = result7
+                                                        .add(i * (2 * ::core::mem::size_of::<*const u8>()));
+                                                    {
+                                                        let vec6 = (e.into_bytes()).into_boxed_slice();
+                                                        let ptr6 = vec6.as_ptr().cast::<u8>();
+                                                        let len6 = vec6.len();
+                                                        ::core::mem::forget(vec6);
+                                                        *base
+                                                            .add(::core::mem::size_of::<*const u8>())
+                                                            .cast::<usize>() = len6;
+                                                        *base.add(0).cast::<*mut u8>() = ptr6.cast_mut();
+                                                    }
+                                                }
+                                                *ptr2
+                                                    .add(8 + 8 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<usize>() = len7;
+                                                *ptr2
+                                                    .add(8 + 7 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<*mut u8>() = result7;
+                                                let vec9 = scopes3;
+                                                let len9 = vec9.len();
+                                                let layout9 = _rt::alloc::Layout::from_size_align(
+                                                        vec9.len() * (2 * ::core::mem::size_of::<*const u8>()),
+                                                        ::core::mem::size_of::<*const u8>(),
+                                                    )
+                                                    .unwrap();
+                                                let (result9, _cleanup9) = ::wit_bindgen::rt::Cleanup::new(
+                                                    layout9,
+                                                );
+                                                if let Some(cleanup) = _cleanup9 {
+                                                    cleanup.forget();
+                                                }
+                                                for (i, e) in vec9.into_iter().enumerate() {
+                                                    let base = result9
+                                                        .add(i * (2 * ::core::mem::size_of::<*const u8>()));
+                                                    {
+                                                        let vec8 = (e.into_bytes()).into_boxed_slice();
+                                                        let ptr8 = vec8.as_ptr().cast::<u8>();
+                                                        let len8 = vec8.len();
+                                                        ::core::mem::forget(vec8);
+                                                        *base
+                                                            .add(::core::mem::size_of::<*const u8>())
+                                                            .cast::<usize>() = len8;
+                                                        *base.add(0).cast::<*mut u8>() = ptr8.cast_mut();
+                                                    }
+                                                }
+                                                *ptr2
+                                                    .add(8 + 10 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<usize>() = len9;
+                                                *ptr2
+                                                    .add(8 + 9 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<*mut u8>() = result9;
+                                                let vec10 = (claims3.into_bytes()).into_boxed_slice();
+                                                let ptr10 = vec10.as_ptr().cast::<u8>();
+                                                let len10 = vec10.len();
+                                                ::core::mem::forget(vec10);
+                                                *ptr2
+                                                    .add(8 + 12 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<usize>() = len10;
+                                                *ptr2
+                                                    .add(8 + 11 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<*mut u8>() = ptr10.cast_mut();
+                                            }
+                                            Caller::Keep(e) => {
+                                                *ptr2
+                                                    .add(8 + 1 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>() = (1i32) as u8;
+                                                let (t11_0, t11_1) = e;
+                                                *ptr2
+                                                    .add(8 + 2 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<i32>() = _rt::as_i32(t11_0);
+                                                let super::super::super::super::portcullis::policy::types::Identity {
+                                                    subject: subject12,
+                                                    team: team12,
+                                                    roles: roles12,
+                                                    scopes: scopes12,
+                                                    claims: claims12,
+                                                } = t11_1;
+                                                let vec13 = (subject12.into_bytes()).into_boxed_slice();
+                                                let ptr13 = vec13.as_ptr().cast::<u8>();
+                                                let len13 = vec13.len();
+                                                ::core::mem::forget(vec13);
                                                 *ptr2
                                                     .add(8 + 4 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<*mut u8>() = ptr5.cast_mut();
-                                            }
-                                            None => {
+                                                    .cast::<usize>() = len13;
                                                 *ptr2
                                                     .add(8 + 3 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<u8>() = (0i32) as u8;
+                                                    .cast::<*mut u8>() = ptr13.cast_mut();
+                                                match team12 {
+                                                    Some(e) => {
+                                                        *ptr2
+                                                            .add(8 + 5 * ::core::mem::size_of::<*const u8>())
+                                                            .cast::<u8>() = (1i32) as u8;
+                                                        let vec14 = (e.into_bytes()).into_boxed_slice();
+                                                        let ptr14 = vec14.as_ptr().cast::<u8>();
+                                                        let len14 = vec14.len();
+                                                        ::core::mem::forget(vec14);
+                                                        *ptr2
+                                                            .add(8 + 7 * ::core::mem::size_of::<*const u8>())
+                                                            .cast::<usize>() = len14;
+                                                        *ptr2
+                                                            .add(8 + 6 * ::core::mem::size_of::<*const u8>())
+                                                            .cast::<*mut u8>() = ptr14.cast_mut();
+                                                    }
+                                                    None => {
+                                                        *ptr2
+                                                            .add(8 + 5 * ::core::mem::size_of::<*const u8>())
+                                                            .cast::<u8>() = (0i32) as u8;
+                                                    }
+                                                };
+                                                let vec16 = roles12;
+                                                let len16 = vec16.len();
+                                                let layout16 = _rt::alloc::Layout::from_size_align(
+                                                        vec16.len() * (2 * ::core::mem::size_of::<*const u8>()),
+                                                        ::core::mem::size_of::<*const u8>(),
+                                                    )
+                                                    .unwrap();
+                                                let (result16, _cleanup16) = ::wit_bindgen::rt::Cleanup::new(
+                                                    layout16,
+                                                );
+                                                if let Some(cleanup) = _cleanup16 {
+                                                    cleanup.forget();
+                                                }
+                                                for (i, e) in vec16.into_iter().enumerate() {
+                                                    let base = result16
+                                                        .add(i * (2 * ::core::mem::size_of::<*const u8>()));
+                                                    {
+                                                        let vec15 = (e.into_bytes()).into_boxed_slice();
+                                                        let ptr15 = vec15.as_ptr().cast::<u8>();
+                                                        let len15 = vec15.len();
+                                                        ::core::mem::forget(vec15);
+                                                        *base
+                                                            .add(::core::mem::size_of::<*const u8>())
+                                                            .cast::<usize>() = len15;
+                                                        *base.add(0).cast::<*mut u8>() = ptr15.cast_mut();
+                                                    }
+                                                }
+                                                *ptr2
+                                                    .add(8 + 9 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<usize>() = len16;
+                                                *ptr2
+                                                    .add(8 + 8 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<*mut u8>() = result16;
+                                                let vec18 = scopes12;
+                                                let len18 = vec18.len();
+                                                let layout18 = _rt::alloc::Layout::from_size_align(
+                                                        vec18.len() * (2 * ::core::mem::size_of::<*const u8>()),
+                                                        ::core::mem::size_of::<*const u8>(),
+                                                    )
+                                                    .unwrap();
+                                                let (result18, _cleanup18) = ::wit_bindgen::rt::Cleanup::new(
+                                                    layout18,
+                                                );
+                                                if let Some(cleanup) = _cleanup18 {
+                                                    cleanup.forget();
+                                                }
+                                                for (i, e) in vec18.into_iter().enumerate() {
+                                                    let base = result18
+                                                        .add(i * (2 * ::core::mem::size_of::<*const u8>()));
+                                                    {
+                                                        let vec17 = (e.into_bytes()).into_boxed_slice();
+                                                        let ptr17 = vec17.as_ptr().cast::<u8>();
+                                                        let len17 = vec17.len();
+                                                        ::core::mem::forget(vec17);
+                                                        *base
+                                                            .add(::core::mem::size_of::<*const u8>())
+                                                            .cast::<usize>() = len17;
+                                                        *base.add(0).cast::<*mut u8>() = ptr17.cast_mut();
+                                                    }
+                                                }
+                                                *ptr2
+                                                    .add(8 + 11 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<usize>() = len18;
+                                                *ptr2
+                                                    .add(8 + 10 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<*mut u8>() = result18;
+                                                let vec19 = (claims12.into_bytes()).into_boxed_slice();
+                                                let ptr19 = vec19.as_ptr().cast::<u8>();
+                                                let len19 = vec19.len();
+                                                ::core::mem::forget(vec19);
+                                                *ptr2
+                                                    .add(8 + 13 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<usize>() = len19;
+                                                *ptr2
+                                                    .add(8 + 12 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<*mut u8>() = ptr19.cast_mut();
                                             }
-                                        };
-                                        let vec7 = roles3;
-                                        let len7 = vec7.len();
-                                        let layout7 = _rt::alloc::Layout::from_size_align(
-                                                vec7.len() * (2 * ::core::mem::size_of::<*const u8>()),
-                                                ::core::mem::size_of::<*const u8>(),
-                                            )
-                                            .unwrap();
-                                        let (result7, _cleanup7) = ::wit_bindgen::rt::Cleanup::new(
-                                            layout7,
-                                        );
-                                        if let Some(cleanup) = _cleanup7 {
-                                            cleanup.forget();
-                                        }
-                                        for (i, e) in vec7.into_iter().enumerate() {
-                                            let base = result7
-                                                .add(i * (2 * ::core::mem::size_of::<*const u8>()));
-                                            {
-                                                let vec6 = (e.into_bytes()).into_boxed_slice();
-                                                let ptr6 = vec6.as_ptr().cast::<u8>();
-                                                let len6 = vec6.len();
-                                                ::core::mem::forget(vec6);
-                                                *base
-                                                    .add(::core::mem::size_of::<*const u8>())
-                                                    .cast::<usize>() = len6;
-                                                *base.add(0).cast::<*mut u8>() = ptr6.cast_mut();
+                                            Caller::Kept(e) => {
+                                                *ptr2
+                                                    .add(8 + 1 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<u8>() = (2i32) as u8;
+                                                *ptr2
+                                                    .add(8 + 2 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<i32>() = _rt::as_i32(e);
                                             }
                                         }
-                                        *ptr2
-                                            .add(8 + 7 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len7;
-                                        *ptr2
-                                            .add(8 + 6 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = result7;
-                                        let vec9 = scopes3;
-                                        let len9 = vec9.len();
-                                        let layout9 = _rt::alloc::Layout::from_size_align(
-                                                vec9.len() * (2 * ::core::mem::size_of::<*const u8>()),
-                                                ::core::mem::size_of::<*const u8>(),
-                                            )
-                                            .unwrap();
-                                        let (result9, _cleanup9) = ::wit_bindgen::rt::Cleanup::new(
-                                            layout9,
-                                        );
-                                        if let Some(cleanup) = _cleanup9 {
-                                            cleanup.forget();
-                                        }
-                                        for (i, e) in vec9.into_iter().enumerate() {
-                                            let base = result9
-                                                .add(i * (2 * ::core::mem::size_of::<*const u8>()));
-                                            {
-                                                let vec8 = (e.into_bytes()).into_boxed_slice();
-                                                let ptr8 = vec8.as_ptr().cast::<u8>();
-                                                let len8 = vec8.len();
-                                                ::core::mem::forget(vec8);
-                                                *base
-                                                    .add(::core::mem::size_of::<*const u8>())
-                                                    .cast::<usize>() = len8;
-                                                *base.add(0).cast::<*mut u8>() = ptr8.cast_mut();
-                                            }
-                                        }
-                                        *ptr2
-                                            .add(8 + 9 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len9;
-                                        *ptr2
-                                            .add(8 + 8 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = result9;
-                                        let vec10 = (claims3.into_bytes()).into_boxed_slice();
-                                        let ptr10 = vec10.as_ptr().cast::<u8>();
-                                        let len10 = vec10.len();
-                                        ::core::mem::forget(vec10);
-                                        *ptr2
-                                            .add(8 + 11 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len10;
-                                        *ptr2
-                                            .add(8 + 10 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr10.cast_mut();
                                     }
                                     None => {
                                         *ptr2.add(8).cast::<u8>() = (0i32) as u8;
@@ -2287,30 +3170,30 @@ pub mod exports {
                             Err(e) => {
                                 *ptr2.add(0).cast::<u8>() = (1i32) as u8;
                                 let super::super::super::super::portcullis::policy::types::Denial {
-                                    code: code11,
-                                    message: message11,
-                                    retry_after_ms: retry_after_ms11,
-                                    challenge: challenge11,
+                                    code: code20,
+                                    message: message20,
+                                    retry_after_ms: retry_after_ms20,
+                                    challenge: challenge20,
                                 } = e;
-                                let vec12 = (code11.into_bytes()).into_boxed_slice();
-                                let ptr12 = vec12.as_ptr().cast::<u8>();
-                                let len12 = vec12.len();
-                                ::core::mem::forget(vec12);
+                                let vec21 = (code20.into_bytes()).into_boxed_slice();
+                                let ptr21 = vec21.as_ptr().cast::<u8>();
+                                let len21 = vec21.len();
+                                ::core::mem::forget(vec21);
                                 *ptr2
                                     .add(8 + 1 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len12;
-                                *ptr2.add(8).cast::<*mut u8>() = ptr12.cast_mut();
-                                let vec13 = (message11.into_bytes()).into_boxed_slice();
-                                let ptr13 = vec13.as_ptr().cast::<u8>();
-                                let len13 = vec13.len();
-                                ::core::mem::forget(vec13);
+                                    .cast::<usize>() = len21;
+                                *ptr2.add(8).cast::<*mut u8>() = ptr21.cast_mut();
+                                let vec22 = (message20.into_bytes()).into_boxed_slice();
+                                let ptr22 = vec22.as_ptr().cast::<u8>();
+                                let len22 = vec22.len();
+                                ::core::mem::forget(vec22);
                                 *ptr2
                                     .add(8 + 3 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len13;
+                                    .cast::<usize>() = len22;
                                 *ptr2
                                     .add(8 + 2 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>() = ptr13.cast_mut();
-                                match retry_after_ms11 {
+                                    .cast::<*mut u8>() = ptr22.cast_mut();
+                                match retry_after_ms20 {
                                     Some(e) => {
                                         *ptr2
                                             .add(8 + 4 * ::core::mem::size_of::<*const u8>())
@@ -2325,21 +3208,21 @@ pub mod exports {
                                             .cast::<u8>() = (0i32) as u8;
                                     }
                                 };
-                                match challenge11 {
+                                match challenge20 {
                                     Some(e) => {
                                         *ptr2
                                             .add(24 + 4 * ::core::mem::size_of::<*const u8>())
                                             .cast::<u8>() = (1i32) as u8;
-                                        let vec14 = (e.into_bytes()).into_boxed_slice();
-                                        let ptr14 = vec14.as_ptr().cast::<u8>();
-                                        let len14 = vec14.len();
-                                        ::core::mem::forget(vec14);
+                                        let vec23 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr23 = vec23.as_ptr().cast::<u8>();
+                                        let len23 = vec23.len();
+                                        ::core::mem::forget(vec23);
                                         *ptr2
                                             .add(24 + 6 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len14;
+                                            .cast::<usize>() = len23;
                                         *ptr2
                                             .add(24 + 5 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr14.cast_mut();
+                                            .cast::<*mut u8>() = ptr23.cast_mut();
                                     }
                                     None => {
                                         *ptr2
@@ -2363,116 +3246,207 @@ pub mod exports {
                                 match l1 {
                                     0 => {}
                                     _ => {
-                                        let l2 = *arg0
-                                            .add(8 + 1 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>();
-                                        let l3 = *arg0
-                                            .add(8 + 2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>();
-                                        _rt::cabi_dealloc(l2, l3, 1);
-                                        let l4 = i32::from(
+                                        let l2 = i32::from(
                                             *arg0
-                                                .add(8 + 3 * ::core::mem::size_of::<*const u8>())
+                                                .add(8 + 1 * ::core::mem::size_of::<*const u8>())
                                                 .cast::<u8>(),
                                         );
-                                        match l4 {
-                                            0 => {}
-                                            _ => {
-                                                let l5 = *arg0
-                                                    .add(8 + 4 * ::core::mem::size_of::<*const u8>())
+                                        match l2 {
+                                            0 => {
+                                                let l3 = *arg0
+                                                    .add(8 + 2 * ::core::mem::size_of::<*const u8>())
                                                     .cast::<*mut u8>();
-                                                let l6 = *arg0
-                                                    .add(8 + 5 * ::core::mem::size_of::<*const u8>())
+                                                let l4 = *arg0
+                                                    .add(8 + 3 * ::core::mem::size_of::<*const u8>())
                                                     .cast::<usize>();
-                                                _rt::cabi_dealloc(l5, l6, 1);
-                                            }
-                                        }
-                                        let l7 = *arg0
-                                            .add(8 + 6 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>();
-                                        let l8 = *arg0
-                                            .add(8 + 7 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>();
-                                        let base11 = l7;
-                                        let len11 = l8;
-                                        for i in 0..len11 {
-                                            let base = base11
-                                                .add(i * (2 * ::core::mem::size_of::<*const u8>()));
-                                            {
-                                                let l9 = *base.add(0).cast::<*mut u8>();
-                                                let l10 = *base
-                                                    .add(::core::mem::size_of::<*const u8>())
+                                                _rt::cabi_dealloc(l3, l4, 1);
+                                                let l5 = i32::from(
+                                                    *arg0
+                                                        .add(8 + 4 * ::core::mem::size_of::<*const u8>())
+                                                        .cast::<u8>(),
+                                                );
+                                                match l5 {
+                                                    0 => {}
+                                                    _ => {
+                                                        let l6 = *arg0
+                                                            .add(8 + 5 * ::core::mem::size_of::<*const u8>())
+                                                            .cast::<*mut u8>();
+                                                        let l7 = *arg0
+                                                            .add(8 + 6 * ::core::mem::size_of::<*const u8>())
+                                                            .cast::<usize>();
+                                                        _rt::cabi_dealloc(l6, l7, 1);
+                                                    }
+                                                }
+                                                let l8 = *arg0
+                                                    .add(8 + 7 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<*mut u8>();
+                                                let l9 = *arg0
+                                                    .add(8 + 8 * ::core::mem::size_of::<*const u8>())
                                                     .cast::<usize>();
-                                                _rt::cabi_dealloc(l9, l10, 1);
-                                            }
-                                        }
-                                        _rt::cabi_dealloc(
-                                            base11,
-                                            len11 * (2 * ::core::mem::size_of::<*const u8>()),
-                                            ::core::mem::size_of::<*const u8>(),
-                                        );
-                                        let l12 = *arg0
-                                            .add(8 + 8 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>();
-                                        let l13 = *arg0
-                                            .add(8 + 9 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>();
-                                        let base16 = l12;
-                                        let len16 = l13;
-                                        for i in 0..len16 {
-                                            let base = base16
-                                                .add(i * (2 * ::core::mem::size_of::<*const u8>()));
-                                            {
-                                                let l14 = *base.add(0).cast::<*mut u8>();
-                                                let l15 = *base
-                                                    .add(::core::mem::size_of::<*const u8>())
+                                                let base12 = l8;
+                                                let len12 = l9;
+                                                for i in 0..len12 {
+                                                    let base = base12
+                                                        .add(i * (2 * ::core::mem::size_of::<*const u8>()));
+                                                    {
+                                                        let l10 = *base.add(0).cast::<*mut u8>();
+                                                        let l11 = *base
+                                                            .add(::core::mem::size_of::<*const u8>())
+                                                            .cast::<usize>();
+                                                        _rt::cabi_dealloc(l10, l11, 1);
+                                                    }
+                                                }
+                                                _rt::cabi_dealloc(
+                                                    base12,
+                                                    len12 * (2 * ::core::mem::size_of::<*const u8>()),
+                                                    ::core::mem::size_of::<*const u8>(),
+                                                );
+                                                let l13 = *arg0
+                                                    .add(8 + 9 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<*mut u8>();
+                                                let l14 = *arg0
+                                                    .add(8 + 10 * ::core::mem::size_of::<*const u8>())
                                                     .cast::<usize>();
-                                                _rt::cabi_dealloc(l14, l15, 1);
+                                                let base17 = l13;
+                                                let len17 = l14;
+                                                for i in 0..len17 {
+                                                    let base = base17
+                                                        .add(i * (2 * ::core::mem::size_of::<*const u8>()));
+                                                    {
+                                                        let l15 = *base.add(0).cast::<*mut u8>();
+                                                        let l16 = *base
+                                                            .add(::core::mem::size_of::<*const u8>())
+                                                            .cast::<usize>();
+                                                        _rt::cabi_dealloc(l15, l16, 1);
+                                                    }
+                                                }
+                                                _rt::cabi_dealloc(
+                                                    base17,
+                                                    len17 * (2 * ::core::mem::size_of::<*const u8>()),
+                                                    ::core::mem::size_of::<*const u8>(),
+                                                );
+                                                let l18 = *arg0
+                                                    .add(8 + 11 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<*mut u8>();
+                                                let l19 = *arg0
+                                                    .add(8 + 12 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<usize>();
+                                                _rt::cabi_dealloc(l18, l19, 1);
                                             }
+                                            1 => {
+                                                let l20 = *arg0
+                                                    .add(8 + 3 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<*mut u8>();
+                                                let l21 = *arg0
+                                                    .add(8 + 4 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<usize>();
+                                                _rt::cabi_dealloc(l20, l21, 1);
+                                                let l22 = i32::from(
+                                                    *arg0
+                                                        .add(8 + 5 * ::core::mem::size_of::<*const u8>())
+                                                        .cast::<u8>(),
+                                                );
+                                                match l22 {
+                                                    0 => {}
+                                                    _ => {
+                                                        let l23 = *arg0
+                                                            .add(8 + 6 * ::core::mem::size_of::<*const u8>())
+                                                            .cast::<*mut u8>();
+                                                        let l24 = *arg0
+                                                            .add(8 + 7 * ::core::mem::size_of::<*const u8>())
+                                                            .cast::<usize>();
+                                                        _rt::cabi_dealloc(l23, l24, 1);
+                                                    }
+                                                }
+                                                let l25 = *arg0
+                                                    .add(8 + 8 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<*mut u8>();
+                                                let l26 = *arg0
+                                                    .add(8 + 9 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<usize>();
+                                                let base29 = l25;
+                                                let len29 = l26;
+                                                for i in 0..len29 {
+                                                    let base = base29
+                                                        .add(i * (2 * ::core::mem::size_of::<*const u8>()));
+                                                    {
+                                                        let l27 = *base.add(0).cast::<*mut u8>();
+                                                        let l28 = *base
+                                                            .add(::core::mem::size_of::<*const u8>())
+                                                            .cast::<usize>();
+                                                        _rt::cabi_dealloc(l27, l28, 1);
+                                                    }
+                                                }
+                                                _rt::cabi_dealloc(
+                                                    base29,
+                                                    len29 * (2 * ::core::mem::size_of::<*const u8>()),
+                                                    ::core::mem::size_of::<*const u8>(),
+                                                );
+                                                let l30 = *arg0
+                                                    .add(8 + 10 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<*mut u8>();
+                                                let l31 = *arg0
+                                                    .add(8 + 11 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<usize>();
+                                                let base34 = l30;
+                                                let len34 = l31;
+                                                for i in 0..len34 {
+                                                    let base = base34
+                                                        .add(i * (2 * ::core::mem::size_of::<*const u8>()));
+                                                    {
+                                                        let l32 = *base.add(0).cast::<*mut u8>();
+                                                        let l33 = *base
+                                                            .add(::core::mem::size_of::<*const u8>())
+                                                            .cast::<usize>();
+                                                        _rt::cabi_dealloc(l32, l33, 1);
+                                                    }
+                                                }
+                                                _rt::cabi_dealloc(
+                                                    base34,
+                                                    len34 * (2 * ::core::mem::size_of::<*const u8>()),
+                                                    ::core::mem::size_of::<*const u8>(),
+                                                );
+                                                let l35 = *arg0
+                                                    .add(8 + 12 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<*mut u8>();
+                                                let l36 = *arg0
+                                                    .add(8 + 13 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<usize>();
+                                                _rt::cabi_dealloc(l35, l36, 1);
+                                            }
+                                            _ => {}
                                         }
-                                        _rt::cabi_dealloc(
-                                            base16,
-                                            len16 * (2 * ::core::mem::size_of::<*const u8>()),
-                                            ::core::mem::size_of::<*const u8>(),
-                                        );
-                                        let l17 = *arg0
-                                            .add(8 + 10 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>();
-                                        let l18 = *arg0
-                                            .add(8 + 11 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>();
-                                        _rt::cabi_dealloc(l17, l18, 1);
                                     }
                                 }
                             }
                             _ => {
-                                let l19 = *arg0.add(8).cast::<*mut u8>();
-                                let l20 = *arg0
+                                let l37 = *arg0.add(8).cast::<*mut u8>();
+                                let l38 = *arg0
                                     .add(8 + 1 * ::core::mem::size_of::<*const u8>())
                                     .cast::<usize>();
-                                _rt::cabi_dealloc(l19, l20, 1);
-                                let l21 = *arg0
+                                _rt::cabi_dealloc(l37, l38, 1);
+                                let l39 = *arg0
                                     .add(8 + 2 * ::core::mem::size_of::<*const u8>())
                                     .cast::<*mut u8>();
-                                let l22 = *arg0
+                                let l40 = *arg0
                                     .add(8 + 3 * ::core::mem::size_of::<*const u8>())
                                     .cast::<usize>();
-                                _rt::cabi_dealloc(l21, l22, 1);
-                                let l23 = i32::from(
+                                _rt::cabi_dealloc(l39, l40, 1);
+                                let l41 = i32::from(
                                     *arg0
                                         .add(24 + 4 * ::core::mem::size_of::<*const u8>())
                                         .cast::<u8>(),
                                 );
-                                match l23 {
+                                match l41 {
                                     0 => {}
                                     _ => {
-                                        let l24 = *arg0
+                                        let l42 = *arg0
                                             .add(24 + 5 * ::core::mem::size_of::<*const u8>())
                                             .cast::<*mut u8>();
-                                        let l25 = *arg0
+                                        let l43 = *arg0
                                             .add(24 + 6 * ::core::mem::size_of::<*const u8>())
                                             .cast::<usize>();
-                                        _rt::cabi_dealloc(l24, l25, 1);
+                                        _rt::cabi_dealloc(l42, l43, 1);
                                     }
                                 }
                             }
@@ -2484,10 +3458,7 @@ pub mod exports {
                     #[allow(async_fn_in_trait)]
                     fn authenticate(
                         call: &Call,
-                    ) -> ::core::result::Result<
-                        ::core::option::Option<Identity>,
-                        Denial,
-                    >;
+                    ) -> ::core::result::Result<::core::option::Option<Caller>, Denial>;
                 }
                 #[doc(hidden)]
                 #[macro_export]
@@ -2510,11 +3481,11 @@ pub mod exports {
                 struct _RetArea(
                     [::core::mem::MaybeUninit<
                         u8,
-                    >; 8 + 12 * ::core::mem::size_of::<*const u8>()],
+                    >; 8 + 14 * ::core::mem::size_of::<*const u8>()],
                 );
                 static mut _RET_AREA: _RetArea = _RetArea(
                     [::core::mem::MaybeUninit::uninit(); 8
-                        + 12 * ::core::mem::size_of::<*const u8>()],
+                        + 14 * ::core::mem::size_of::<*const u8>()],
                 );
             }
             #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
@@ -2692,15 +3663,15 @@ pub mod exports {
                 use super::super::super::super::_rt;
                 pub type Call = super::super::super::super::portcullis::policy::types::Call;
                 pub type Denial = super::super::super::super::portcullis::policy::types::Denial;
-                #[derive(Clone, PartialEq)]
+                /// One upstream that could serve the call. Its name and labels are the call's `candidate` and `candidate-label`.
+                #[repr(C)]
+                #[derive(Clone, Copy, PartialEq)]
                 pub struct Candidate {
-                    pub upstream: _rt::String,
                     pub healthy: bool,
                     /// Requests that this replica has under way there.
                     pub in_flight: u32,
                     /// Moving average of its response time.
                     pub latency_us: u64,
-                    pub labels: _rt::Vec<(_rt::String, _rt::String)>,
                 }
                 impl ::core::fmt::Debug for Candidate {
                     fn fmt(
@@ -2708,11 +3679,9 @@ pub mod exports {
                         f: &mut ::core::fmt::Formatter<'_>,
                     ) -> ::core::fmt::Result {
                         f.debug_struct("Candidate")
-                            .field("upstream", &self.upstream)
                             .field("healthy", &self.healthy)
                             .field("in-flight", &self.in_flight)
                             .field("latency-us", &self.latency_us)
-                            .field("labels", &self.labels)
                             .finish()
                     }
                 }
@@ -2724,95 +3693,26 @@ pub mod exports {
                     arg2: usize,
                 ) -> *mut u8 {
                     unsafe {
-                        let result17 = {
+                        let result5 = {
                             let handle0;
-                            let base16 = arg1;
-                            let len16 = arg2;
-                            let mut result16 = _rt::Vec::with_capacity(len16);
-                            for i in 0..len16 {
-                                let base = base16
-                                    .add(i * (16 + 4 * ::core::mem::size_of::<*const u8>()));
-                                let e16 = {
-                                    let l1 = *base.add(0).cast::<*mut u8>();
-                                    let l2 = *base
-                                        .add(::core::mem::size_of::<*const u8>())
-                                        .cast::<usize>();
-                                    let len3 = l2;
-                                    let bytes3 = _rt::Vec::from_raw_parts(
-                                        l1.cast(),
-                                        len3,
-                                        len3,
-                                    );
-                                    let l4 = i32::from(
-                                        *base
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>(),
-                                    );
-                                    let l5 = *base
-                                        .add(4 + 2 * ::core::mem::size_of::<*const u8>())
-                                        .cast::<i32>();
-                                    let l6 = *base
-                                        .add(8 + 2 * ::core::mem::size_of::<*const u8>())
-                                        .cast::<i64>();
-                                    let l7 = *base
-                                        .add(16 + 2 * ::core::mem::size_of::<*const u8>())
-                                        .cast::<*mut u8>();
-                                    let l8 = *base
-                                        .add(16 + 3 * ::core::mem::size_of::<*const u8>())
-                                        .cast::<usize>();
-                                    let base15 = l7;
-                                    let len15 = l8;
-                                    let mut result15 = _rt::Vec::with_capacity(len15);
-                                    for i in 0..len15 {
-                                        let base = base15
-                                            .add(i * (4 * ::core::mem::size_of::<*const u8>()));
-                                        let e15 = {
-                                            let l9 = *base.add(0).cast::<*mut u8>();
-                                            let l10 = *base
-                                                .add(::core::mem::size_of::<*const u8>())
-                                                .cast::<usize>();
-                                            let len11 = l10;
-                                            let bytes11 = _rt::Vec::from_raw_parts(
-                                                l9.cast(),
-                                                len11,
-                                                len11,
-                                            );
-                                            let l12 = *base
-                                                .add(2 * ::core::mem::size_of::<*const u8>())
-                                                .cast::<*mut u8>();
-                                            let l13 = *base
-                                                .add(3 * ::core::mem::size_of::<*const u8>())
-                                                .cast::<usize>();
-                                            let len14 = l13;
-                                            let bytes14 = _rt::Vec::from_raw_parts(
-                                                l12.cast(),
-                                                len14,
-                                                len14,
-                                            );
-                                            (_rt::string_lift(bytes11), _rt::string_lift(bytes14))
-                                        };
-                                        result15.push(e15);
-                                    }
-                                    _rt::cabi_dealloc(
-                                        base15,
-                                        len15 * (4 * ::core::mem::size_of::<*const u8>()),
-                                        ::core::mem::size_of::<*const u8>(),
-                                    );
+                            let base4 = arg1;
+                            let len4 = arg2;
+                            let mut result4 = _rt::Vec::with_capacity(len4);
+                            for i in 0..len4 {
+                                let base = base4.add(i * 16);
+                                let e4 = {
+                                    let l1 = i32::from(*base.add(0).cast::<u8>());
+                                    let l2 = *base.add(4).cast::<i32>();
+                                    let l3 = *base.add(8).cast::<i64>();
                                     Candidate {
-                                        upstream: _rt::string_lift(bytes3),
-                                        healthy: _rt::bool_lift(l4 as u8),
-                                        in_flight: l5 as u32,
-                                        latency_us: l6 as u64,
-                                        labels: result15,
+                                        healthy: _rt::bool_lift(l1 as u8),
+                                        in_flight: l2 as u32,
+                                        latency_us: l3 as u64,
                                     }
                                 };
-                                result16.push(e16);
+                                result4.push(e4);
                             }
-                            _rt::cabi_dealloc(
-                                base16,
-                                len16 * (16 + 4 * ::core::mem::size_of::<*const u8>()),
-                                8,
-                            );
+                            _rt::cabi_dealloc(base4, len4 * 16, 8);
                             T_::route(
                                 {
                                     handle0 = super::super::super::super::portcullis::policy::types::Call::from_handle(
@@ -2820,98 +3720,89 @@ pub mod exports {
                                     );
                                     &handle0
                                 },
-                                result16,
+                                result4,
                             )
                         };
-                        let ptr18 = (&raw mut _RET_AREA.0).cast::<u8>();
-                        match result17 {
+                        let ptr6 = (&raw mut _RET_AREA.0).cast::<u8>();
+                        match result5 {
                             Ok(e) => {
-                                *ptr18.add(0).cast::<u8>() = (0i32) as u8;
+                                *ptr6.add(0).cast::<u8>() = (0i32) as u8;
                                 match e {
                                     Some(e) => {
-                                        *ptr18.add(8).cast::<u8>() = (1i32) as u8;
-                                        let vec19 = (e.into_bytes()).into_boxed_slice();
-                                        let ptr19 = vec19.as_ptr().cast::<u8>();
-                                        let len19 = vec19.len();
-                                        ::core::mem::forget(vec19);
-                                        *ptr18
-                                            .add(8 + 2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len19;
-                                        *ptr18
-                                            .add(8 + 1 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr19.cast_mut();
+                                        *ptr6.add(8).cast::<u8>() = (1i32) as u8;
+                                        *ptr6.add(12).cast::<i32>() = _rt::as_i32(e);
                                     }
                                     None => {
-                                        *ptr18.add(8).cast::<u8>() = (0i32) as u8;
+                                        *ptr6.add(8).cast::<u8>() = (0i32) as u8;
                                     }
                                 };
                             }
                             Err(e) => {
-                                *ptr18.add(0).cast::<u8>() = (1i32) as u8;
+                                *ptr6.add(0).cast::<u8>() = (1i32) as u8;
                                 let super::super::super::super::portcullis::policy::types::Denial {
-                                    code: code20,
-                                    message: message20,
-                                    retry_after_ms: retry_after_ms20,
-                                    challenge: challenge20,
+                                    code: code7,
+                                    message: message7,
+                                    retry_after_ms: retry_after_ms7,
+                                    challenge: challenge7,
                                 } = e;
-                                let vec21 = (code20.into_bytes()).into_boxed_slice();
-                                let ptr21 = vec21.as_ptr().cast::<u8>();
-                                let len21 = vec21.len();
-                                ::core::mem::forget(vec21);
-                                *ptr18
+                                let vec8 = (code7.into_bytes()).into_boxed_slice();
+                                let ptr8 = vec8.as_ptr().cast::<u8>();
+                                let len8 = vec8.len();
+                                ::core::mem::forget(vec8);
+                                *ptr6
                                     .add(8 + 1 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len21;
-                                *ptr18.add(8).cast::<*mut u8>() = ptr21.cast_mut();
-                                let vec22 = (message20.into_bytes()).into_boxed_slice();
-                                let ptr22 = vec22.as_ptr().cast::<u8>();
-                                let len22 = vec22.len();
-                                ::core::mem::forget(vec22);
-                                *ptr18
+                                    .cast::<usize>() = len8;
+                                *ptr6.add(8).cast::<*mut u8>() = ptr8.cast_mut();
+                                let vec9 = (message7.into_bytes()).into_boxed_slice();
+                                let ptr9 = vec9.as_ptr().cast::<u8>();
+                                let len9 = vec9.len();
+                                ::core::mem::forget(vec9);
+                                *ptr6
                                     .add(8 + 3 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len22;
-                                *ptr18
+                                    .cast::<usize>() = len9;
+                                *ptr6
                                     .add(8 + 2 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>() = ptr22.cast_mut();
-                                match retry_after_ms20 {
+                                    .cast::<*mut u8>() = ptr9.cast_mut();
+                                match retry_after_ms7 {
                                     Some(e) => {
-                                        *ptr18
+                                        *ptr6
                                             .add(8 + 4 * ::core::mem::size_of::<*const u8>())
                                             .cast::<u8>() = (1i32) as u8;
-                                        *ptr18
+                                        *ptr6
                                             .add(16 + 4 * ::core::mem::size_of::<*const u8>())
                                             .cast::<i64>() = _rt::as_i64(e);
                                     }
                                     None => {
-                                        *ptr18
+                                        *ptr6
                                             .add(8 + 4 * ::core::mem::size_of::<*const u8>())
                                             .cast::<u8>() = (0i32) as u8;
                                     }
                                 };
-                                match challenge20 {
+                                match challenge7 {
                                     Some(e) => {
-                                        *ptr18
+                                        *ptr6
                                             .add(24 + 4 * ::core::mem::size_of::<*const u8>())
                                             .cast::<u8>() = (1i32) as u8;
-                                        let vec23 = (e.into_bytes()).into_boxed_slice();
-                                        let ptr23 = vec23.as_ptr().cast::<u8>();
-                                        let len23 = vec23.len();
-                                        ::core::mem::forget(vec23);
-                                        *ptr18
+                                        let vec10 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr10 = vec10.as_ptr().cast::<u8>();
+                                        let len10 = vec10.len();
+                                        ::core::mem::forget(vec10);
+                                        *ptr6
                                             .add(24 + 6 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len23;
-                                        *ptr18
+                                            .cast::<usize>() = len10;
+                                        *ptr6
                                             .add(24 + 5 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr23.cast_mut();
+                                            .cast::<*mut u8>() = ptr10.cast_mut();
                                     }
                                     None => {
-                                        *ptr18
+                                        *ptr6
                                             .add(24 + 4 * ::core::mem::size_of::<*const u8>())
                                             .cast::<u8>() = (0i32) as u8;
                                     }
                                 };
                             }
                         };
-                        ptr18
+                        ptr6
                     }
                 }
                 #[doc(hidden)]
@@ -2920,49 +3811,35 @@ pub mod exports {
                     unsafe {
                         let l0 = i32::from(*arg0.add(0).cast::<u8>());
                         match l0 {
-                            0 => {
-                                let l1 = i32::from(*arg0.add(8).cast::<u8>());
-                                match l1 {
-                                    0 => {}
-                                    _ => {
-                                        let l2 = *arg0
-                                            .add(8 + 1 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>();
-                                        let l3 = *arg0
-                                            .add(8 + 2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>();
-                                        _rt::cabi_dealloc(l2, l3, 1);
-                                    }
-                                }
-                            }
+                            0 => {}
                             _ => {
-                                let l4 = *arg0.add(8).cast::<*mut u8>();
-                                let l5 = *arg0
+                                let l1 = *arg0.add(8).cast::<*mut u8>();
+                                let l2 = *arg0
                                     .add(8 + 1 * ::core::mem::size_of::<*const u8>())
                                     .cast::<usize>();
-                                _rt::cabi_dealloc(l4, l5, 1);
-                                let l6 = *arg0
+                                _rt::cabi_dealloc(l1, l2, 1);
+                                let l3 = *arg0
                                     .add(8 + 2 * ::core::mem::size_of::<*const u8>())
                                     .cast::<*mut u8>();
-                                let l7 = *arg0
+                                let l4 = *arg0
                                     .add(8 + 3 * ::core::mem::size_of::<*const u8>())
                                     .cast::<usize>();
-                                _rt::cabi_dealloc(l6, l7, 1);
-                                let l8 = i32::from(
+                                _rt::cabi_dealloc(l3, l4, 1);
+                                let l5 = i32::from(
                                     *arg0
                                         .add(24 + 4 * ::core::mem::size_of::<*const u8>())
                                         .cast::<u8>(),
                                 );
-                                match l8 {
+                                match l5 {
                                     0 => {}
                                     _ => {
-                                        let l9 = *arg0
+                                        let l6 = *arg0
                                             .add(24 + 5 * ::core::mem::size_of::<*const u8>())
                                             .cast::<*mut u8>();
-                                        let l10 = *arg0
+                                        let l7 = *arg0
                                             .add(24 + 6 * ::core::mem::size_of::<*const u8>())
                                             .cast::<usize>();
-                                        _rt::cabi_dealloc(l9, l10, 1);
+                                        _rt::cabi_dealloc(l6, l7, 1);
                                     }
                                 }
                             }
@@ -2970,15 +3847,12 @@ pub mod exports {
                     }
                 }
                 pub trait Guest {
-                    /// The upstream to use, or none to keep the host's choice. Only healthy candidates may be chosen.
+                    /// The place of the upstream to use, or none to keep the host's choice. Only healthy candidates may be chosen.
                     #[allow(async_fn_in_trait)]
                     fn route(
                         call: &Call,
                         candidates: _rt::Vec<Candidate>,
-                    ) -> ::core::result::Result<
-                        ::core::option::Option<_rt::String>,
-                        Denial,
-                    >;
+                    ) -> ::core::result::Result<::core::option::Option<u32>, Denial>;
                 }
                 #[doc(hidden)]
                 #[macro_export]
@@ -3874,17 +4748,6 @@ mod _rt {
             alloc::dealloc(ptr, layout);
         }
     }
-    pub unsafe fn bool_lift(val: u8) -> bool {
-        if cfg!(debug_assertions) {
-            match val {
-                0 => false,
-                1 => true,
-                _ => panic!("invalid bool discriminant"),
-            }
-        } else {
-            val != 0
-        }
-    }
     pub fn as_i32<T: AsI32>(t: T) -> i32 {
         t.as_i32()
     }
@@ -3942,6 +4805,17 @@ mod _rt {
         #[inline]
         fn as_i32(self) -> i32 {
             self as i32
+        }
+    }
+    pub unsafe fn bool_lift(val: u8) -> bool {
+        if cfg!(debug_assertions) {
+            match val {
+                0 => false,
+                1 => true,
+                _ => panic!("invalid bool discriminant"),
+            }
+        } else {
+            val != 0
         }
     }
     pub fn as_i64<T: AsI64>(t: T) -> i64 {
@@ -4003,43 +4877,55 @@ macro_rules! __portcullis_export {
         const _: () = {
             #[unsafe(link_section = "component-type:portcullis-sdk:authenticator")]
             #[doc(hidden)]
-            static METADATA: [u8; 1929] = *b"\
-\x00asm\r\x00\x01\x00\x00\x19\x16wit-component-encoding\x04\x00\x07\x9d\x0e\x01A\x02\x01A\x17\x01B$\x01\
+            static METADATA: [u8; 2557] = *b"\
+\x00asm\r\x00\x01\x00\x00\x19\x16wit-component-encoding\x04\x00\x07\x91\x13\x01A\x02\x01A\x17\x01B*\x01\
 ks\x01ps\x01r\x05\x07subjects\x04team\x00\x05roles\x01\x06scopes\x01\x06claimss\x04\x00\x08identity\x03\
 \x00\x02\x01kw\x01r\x04\x04codes\x07messages\x0eretry-after-ms\x04\tchallenge\x00\x04\x00\x06denial\x03\
 \x00\x05\x04\x00\x04call\x03\x01\x04\x00\x05reply\x03\x01\x01h\x07\x01@\x01\x04self\t\x00s\x04\x00\x13\
 [method]call.tenant\x01\n\x04\x00\x13[method]call.server\x01\n\x01@\x01\x04self\t\x00\x00\x04\x00\x13\
 [method]call.method\x01\x0b\x04\x00\x13[method]call.target\x01\x0b\x01@\x02\x04self\t\x04names\x00\x00\
 \x04\x00\x13[method]call.header\x01\x0c\x04\x00\x11[method]call.peer\x01\n\x01k\x03\x01@\x01\x04self\
-\t\x00\r\x04\x00\x15[method]call.identity\x01\x0e\x04\x00\x14[method]call.session\x01\x0b\x04\x00\x16\
-[method]call.arguments\x01\x0b\x01@\x02\x04self\t\x07pointers\x00\x00\x04\x00\x15[method]call.argume\
-nt\x01\x0f\x04\x00\x17[method]call.definition\x01\x0b\x01h\x08\x01@\x01\x04self\x10\x00\x7f\x04\x00\x16\
-[method]reply.is-error\x01\x11\x01@\x01\x04self\x10\x00w\x04\x00\x18[method]reply.size-bytes\x01\x12\
-\x01@\x01\x04self\x10\x00s\x04\x00\x12[method]reply.json\x01\x13\x01@\x02\x04self\x10\x07pointers\x00\
-\x00\x04\x00\x11[method]reply.get\x01\x14\x03\x00\x1dportcullis:policy/types@0.1.0\x05\x00\x01B\x04\x01\
-m\x05\x05trace\x05debug\x04info\x04warn\x05error\x04\x00\x05level\x03\x00\x00\x01@\x02\x05level\x01\x07\
-messages\x01\x00\x04\x00\x03log\x01\x02\x03\x00\x1fportcullis:policy/logging@0.1.0\x05\x01\x01B\x02\x01\
-@\x00\x00w\x04\x00\x06now-ms\x01\x00\x03\x00\x1dportcullis:policy/clock@0.1.0\x05\x02\x01B\n\x01r\x03\
-\x04ratey\tperiod-msw\x05bursty\x04\x00\x05limit\x03\x00\x00\x01r\x03\x03keys\x04costy\x05limit\x01\x04\
-\x00\x07request\x03\x00\x02\x01r\x03\x07allowed\x7f\tremainingy\x0eretry-after-msw\x04\x00\x07verdic\
-t\x03\x00\x04\x01p\x03\x01p\x05\x01@\x01\x08requests\x06\x00\x07\x04\x00\x04take\x01\x08\x03\x00\x1d\
-portcullis:policy/quota@0.1.0\x05\x03\x01B\x04\x01ps\x01j\x01s\x01s\x01@\x03\x05tokens\x07issuers\x00\
-\taudiences\x00\x00\x01\x04\x00\x06verify\x01\x02\x03\x00\x1bportcullis:policy/jwt@0.1.0\x05\x04\x02\
-\x03\x00\x00\x08identity\x01B\x05\x02\x03\x02\x01\x05\x04\x00\x08identity\x03\x00\x00\x01k\x01\x01@\x01\
-\tpresenteds\x00\x02\x04\x00\x06lookup\x01\x03\x03\x00\x1cportcullis:policy/keys@0.1.0\x05\x06\x01B\n\
-\x01p}\x01k\x00\x01@\x01\x03keys\x00\x01\x04\x00\x03get\x01\x02\x01kw\x01j\x00\x01s\x01@\x03\x03keys\
-\x05value\x00\x06ttl-ms\x03\x00\x04\x04\x00\x03set\x01\x05\x01@\x01\x03keys\x01\x00\x04\x00\x06delet\
-e\x01\x06\x03\x00\x1dportcullis:policy/state@0.1.0\x05\x07\x01B\x06\x01o\x02ss\x01p\x00\x01@\x03\x04\
-names\x05valuew\x06labels\x01\x01\x00\x04\x00\x05count\x01\x02\x01@\x03\x04names\x05valueu\x06labels\
-\x01\x01\x00\x04\x00\x07observe\x01\x03\x03\x00\x1fportcullis:policy/metrics@0.1.0\x05\x08\x01B\x07\x01\
-r\x04\x04names\x07versions\x0bdescriptions\rconfig-schemas\x04\x00\x08manifest\x03\x00\x00\x01@\x00\x00\
-\x01\x04\x00\x08describe\x01\x02\x01j\x00\x01s\x01@\x01\x06configs\x00\x03\x04\x00\tconfigure\x01\x04\
-\x04\x00!portcullis:policy/lifecycle@0.1.0\x05\t\x02\x03\x00\x00\x04call\x02\x03\x00\x00\x06denial\x01\
-B\x0b\x02\x03\x02\x01\n\x04\x00\x04call\x03\x00\x00\x02\x03\x02\x01\x05\x04\x00\x08identity\x03\x00\x02\
-\x02\x03\x02\x01\x0b\x04\x00\x06denial\x03\x00\x04\x01h\x01\x01k\x03\x01j\x01\x07\x01\x05\x01@\x01\x04\
-call\x06\x00\x08\x04\x00\x0cauthenticate\x01\t\x04\x00$portcullis:policy/authenticate@0.1.0\x05\x0c\x04\
-\x00%portcullis:policy/authenticator@0.1.0\x04\x00\x0b\x13\x01\x00\rauthenticator\x03\x00\x00\x00/\t\
-producers\x01\x0cprocessed-by\x01\rwit-component\x070.258.3";
+\t\x00\r\x04\x00\x15[method]call.identity\x01\x0e\x04\x00\x14[method]call.subject\x01\x0b\x04\x00\x11\
+[method]call.team\x01\x0b\x04\x00\x14[method]call.session\x01\x0b\x04\x00\x16[method]call.arguments\x01\
+\x0b\x01@\x02\x04self\t\x07pointers\x00\x00\x04\x00\x15[method]call.argument\x01\x0f\x04\x00\x17[met\
+hod]call.definition\x01\x0b\x01@\x02\x04self\t\x05indexy\x00\x00\x04\x00\x16[method]call.candidate\x01\
+\x10\x01@\x03\x04self\t\x05indexy\x05labels\x00\x00\x04\x00\x1c[method]call.candidate-label\x01\x11\x01\
+h\x08\x01@\x01\x04self\x12\x00\x7f\x04\x00\x16[method]reply.is-error\x01\x13\x01@\x01\x04self\x12\x00\
+w\x04\x00\x18[method]reply.size-bytes\x01\x14\x01@\x01\x04self\x12\x00s\x04\x00\x12[method]reply.jso\
+n\x01\x15\x01@\x02\x04self\x12\x07pointers\x00\x00\x04\x00\x11[method]reply.get\x01\x16\x03\x00\x1dp\
+ortcullis:policy/types@0.1.0\x05\x00\x01B\x04\x01m\x05\x05trace\x05debug\x04info\x04warn\x05error\x04\
+\x00\x05level\x03\x00\x00\x01@\x02\x05level\x01\x07messages\x01\x00\x04\x00\x03log\x01\x02\x03\x00\x1f\
+portcullis:policy/logging@0.1.0\x05\x01\x01B\x02\x01@\x00\x00w\x04\x00\x06now-ms\x01\x00\x03\x00\x1d\
+portcullis:policy/clock@0.1.0\x05\x02\x02\x03\x00\x00\x04call\x01B\x1c\x02\x03\x02\x01\x03\x04\x00\x04\
+call\x03\x00\x00\x01r\x03\x04ratey\tperiod-msw\x05bursty\x04\x00\x05limit\x03\x00\x02\x01r\x03\x03ke\
+ys\x04costy\x05limit\x03\x04\x00\x07request\x03\x00\x04\x01r\x03\x07allowed\x7f\tremainingy\x0eretry\
+-after-msw\x04\x00\x07verdict\x03\x00\x06\x01m\x08\x06tenant\x06server\x04team\x07subject\x07session\
+\x04peer\x06method\x06target\x04\x00\x04part\x03\x00\x08\x01p\t\x01r\x03\x04names\x05parts\n\x05limi\
+t\x03\x04\x00\x04rule\x03\x00\x0b\x04\x00\x07limiter\x03\x01\x01p\x0c\x01i\r\x01@\x01\x05rules\x0e\x00\
+\x0f\x04\x00\x14[constructor]limiter\x01\x10\x01h\r\x01h\x01\x01py\x01p\x07\x01j\x00\x01\x14\x01@\x03\
+\x04self\x11\x04call\x12\x05costs\x13\x00\x15\x04\x00\x14[method]limiter.take\x01\x16\x01p\x05\x01@\x01\
+\x08requests\x17\x00\x14\x04\x00\x04take\x01\x18\x03\x00\x1dportcullis:policy/quota@0.1.0\x05\x04\x01\
+B\x13\x02\x03\x02\x01\x03\x04\x00\x04call\x03\x00\x00\x04\x00\x08verifier\x03\x01\x01ps\x01i\x02\x01\
+@\x02\x07issuers\x03\taudiences\x03\x00\x04\x04\x00\x15[constructor]verifier\x01\x05\x01h\x02\x01h\x01\
+\x01kw\x01j\x01\x08\x01s\x01@\x02\x04self\x06\x04call\x07\x00\t\x04\x00\x17[method]verifier.bearer\x01\
+\n\x01j\x01w\x01s\x01@\x02\x04self\x06\x05tokens\x00\x0b\x04\x00\x17[method]verifier.verify\x01\x0c\x01\
+ks\x01@\x02\x04self\x06\x05tokenw\x00\r\x04\x00\x17[method]verifier.claims\x01\x0e\x03\x00\x1bportcu\
+llis:policy/jwt@0.1.0\x05\x05\x02\x03\x00\x00\x08identity\x01B\x05\x02\x03\x02\x01\x06\x04\x00\x08id\
+entity\x03\x00\x00\x01k\x01\x01@\x01\tpresenteds\x00\x02\x04\x00\x06lookup\x01\x03\x03\x00\x1cportcu\
+llis:policy/keys@0.1.0\x05\x07\x01B\n\x01p}\x01k\x00\x01@\x01\x03keys\x00\x01\x04\x00\x03get\x01\x02\
+\x01kw\x01j\x00\x01s\x01@\x03\x03keys\x05value\x00\x06ttl-ms\x03\x00\x04\x04\x00\x03set\x01\x05\x01@\
+\x01\x03keys\x01\x00\x04\x00\x06delete\x01\x06\x03\x00\x1dportcullis:policy/state@0.1.0\x05\x08\x01B\
+\x06\x01o\x02ss\x01p\x00\x01@\x03\x04names\x05valuew\x06labels\x01\x01\x00\x04\x00\x05count\x01\x02\x01\
+@\x03\x04names\x05valueu\x06labels\x01\x01\x00\x04\x00\x07observe\x01\x03\x03\x00\x1fportcullis:poli\
+cy/metrics@0.1.0\x05\t\x01B\x07\x01r\x04\x04names\x07versions\x0bdescriptions\rconfig-schemas\x04\x00\
+\x08manifest\x03\x00\x00\x01@\x00\x00\x01\x04\x00\x08describe\x01\x02\x01j\x00\x01s\x01@\x01\x06conf\
+igs\x00\x03\x04\x00\tconfigure\x01\x04\x04\x00!portcullis:policy/lifecycle@0.1.0\x05\n\x02\x03\x00\x00\
+\x06denial\x01B\x0e\x02\x03\x02\x01\x03\x04\x00\x04call\x03\x00\x00\x02\x03\x02\x01\x06\x04\x00\x08i\
+dentity\x03\x00\x02\x02\x03\x02\x01\x0b\x04\x00\x06denial\x03\x00\x04\x01o\x02y\x03\x01q\x03\x08iden\
+tity\x01\x03\x00\x04keep\x01\x06\x00\x04kept\x01y\x00\x04\x00\x06caller\x03\x00\x07\x01h\x01\x01k\x08\
+\x01j\x01\n\x01\x05\x01@\x01\x04call\t\x00\x0b\x04\x00\x0cauthenticate\x01\x0c\x04\x00$portcullis:po\
+licy/authenticate@0.1.0\x05\x0c\x04\x00%portcullis:policy/authenticator@0.1.0\x04\x00\x0b\x13\x01\x00\
+\rauthenticator\x03\x00\x00\x00/\tproducers\x01\x0cprocessed-by\x01\rwit-component\x070.258.3";
         };
     };
     (admit, $component:ident) => {
@@ -4049,42 +4935,54 @@ producers\x01\x0cprocessed-by\x01\rwit-component\x070.258.3";
         const _: () = {
             #[unsafe(link_section = "component-type:portcullis-sdk:admitter")]
             #[doc(hidden)]
-            static METADATA: [u8; 1882] = *b"\
-\x00asm\r\x00\x01\x00\x00\x19\x16wit-component-encoding\x04\x00\x07\xf3\r\x01A\x02\x01A\x17\x01B$\x01\
+            static METADATA: [u8; 2462] = *b"\
+\x00asm\r\x00\x01\x00\x00\x19\x16wit-component-encoding\x04\x00\x07\xb7\x12\x01A\x02\x01A\x17\x01B*\x01\
 ks\x01ps\x01r\x05\x07subjects\x04team\x00\x05roles\x01\x06scopes\x01\x06claimss\x04\x00\x08identity\x03\
 \x00\x02\x01kw\x01r\x04\x04codes\x07messages\x0eretry-after-ms\x04\tchallenge\x00\x04\x00\x06denial\x03\
 \x00\x05\x04\x00\x04call\x03\x01\x04\x00\x05reply\x03\x01\x01h\x07\x01@\x01\x04self\t\x00s\x04\x00\x13\
 [method]call.tenant\x01\n\x04\x00\x13[method]call.server\x01\n\x01@\x01\x04self\t\x00\x00\x04\x00\x13\
 [method]call.method\x01\x0b\x04\x00\x13[method]call.target\x01\x0b\x01@\x02\x04self\t\x04names\x00\x00\
 \x04\x00\x13[method]call.header\x01\x0c\x04\x00\x11[method]call.peer\x01\n\x01k\x03\x01@\x01\x04self\
-\t\x00\r\x04\x00\x15[method]call.identity\x01\x0e\x04\x00\x14[method]call.session\x01\x0b\x04\x00\x16\
-[method]call.arguments\x01\x0b\x01@\x02\x04self\t\x07pointers\x00\x00\x04\x00\x15[method]call.argume\
-nt\x01\x0f\x04\x00\x17[method]call.definition\x01\x0b\x01h\x08\x01@\x01\x04self\x10\x00\x7f\x04\x00\x16\
-[method]reply.is-error\x01\x11\x01@\x01\x04self\x10\x00w\x04\x00\x18[method]reply.size-bytes\x01\x12\
-\x01@\x01\x04self\x10\x00s\x04\x00\x12[method]reply.json\x01\x13\x01@\x02\x04self\x10\x07pointers\x00\
-\x00\x04\x00\x11[method]reply.get\x01\x14\x03\x00\x1dportcullis:policy/types@0.1.0\x05\x00\x01B\x04\x01\
-m\x05\x05trace\x05debug\x04info\x04warn\x05error\x04\x00\x05level\x03\x00\x00\x01@\x02\x05level\x01\x07\
-messages\x01\x00\x04\x00\x03log\x01\x02\x03\x00\x1fportcullis:policy/logging@0.1.0\x05\x01\x01B\x02\x01\
-@\x00\x00w\x04\x00\x06now-ms\x01\x00\x03\x00\x1dportcullis:policy/clock@0.1.0\x05\x02\x01B\n\x01r\x03\
-\x04ratey\tperiod-msw\x05bursty\x04\x00\x05limit\x03\x00\x00\x01r\x03\x03keys\x04costy\x05limit\x01\x04\
-\x00\x07request\x03\x00\x02\x01r\x03\x07allowed\x7f\tremainingy\x0eretry-after-msw\x04\x00\x07verdic\
-t\x03\x00\x04\x01p\x03\x01p\x05\x01@\x01\x08requests\x06\x00\x07\x04\x00\x04take\x01\x08\x03\x00\x1d\
-portcullis:policy/quota@0.1.0\x05\x03\x01B\x04\x01ps\x01j\x01s\x01s\x01@\x03\x05tokens\x07issuers\x00\
-\taudiences\x00\x00\x01\x04\x00\x06verify\x01\x02\x03\x00\x1bportcullis:policy/jwt@0.1.0\x05\x04\x02\
-\x03\x00\x00\x08identity\x01B\x05\x02\x03\x02\x01\x05\x04\x00\x08identity\x03\x00\x00\x01k\x01\x01@\x01\
-\tpresenteds\x00\x02\x04\x00\x06lookup\x01\x03\x03\x00\x1cportcullis:policy/keys@0.1.0\x05\x06\x01B\n\
-\x01p}\x01k\x00\x01@\x01\x03keys\x00\x01\x04\x00\x03get\x01\x02\x01kw\x01j\x00\x01s\x01@\x03\x03keys\
-\x05value\x00\x06ttl-ms\x03\x00\x04\x04\x00\x03set\x01\x05\x01@\x01\x03keys\x01\x00\x04\x00\x06delet\
-e\x01\x06\x03\x00\x1dportcullis:policy/state@0.1.0\x05\x07\x01B\x06\x01o\x02ss\x01p\x00\x01@\x03\x04\
-names\x05valuew\x06labels\x01\x01\x00\x04\x00\x05count\x01\x02\x01@\x03\x04names\x05valueu\x06labels\
-\x01\x01\x00\x04\x00\x07observe\x01\x03\x03\x00\x1fportcullis:policy/metrics@0.1.0\x05\x08\x01B\x07\x01\
-r\x04\x04names\x07versions\x0bdescriptions\rconfig-schemas\x04\x00\x08manifest\x03\x00\x00\x01@\x00\x00\
-\x01\x04\x00\x08describe\x01\x02\x01j\x00\x01s\x01@\x01\x06configs\x00\x03\x04\x00\tconfigure\x01\x04\
-\x04\x00!portcullis:policy/lifecycle@0.1.0\x05\t\x02\x03\x00\x00\x04call\x02\x03\x00\x00\x06denial\x01\
-B\x08\x02\x03\x02\x01\n\x04\x00\x04call\x03\x00\x00\x02\x03\x02\x01\x0b\x04\x00\x06denial\x03\x00\x02\
-\x01h\x01\x01j\x00\x01\x03\x01@\x01\x04call\x04\x00\x05\x04\x00\x05admit\x01\x06\x04\x00\x1dportcull\
-is:policy/admit@0.1.0\x05\x0c\x04\x00\x20portcullis:policy/admitter@0.1.0\x04\x00\x0b\x0e\x01\x00\x08\
-admitter\x03\x00\x00\x00/\tproducers\x01\x0cprocessed-by\x01\rwit-component\x070.258.3";
+\t\x00\r\x04\x00\x15[method]call.identity\x01\x0e\x04\x00\x14[method]call.subject\x01\x0b\x04\x00\x11\
+[method]call.team\x01\x0b\x04\x00\x14[method]call.session\x01\x0b\x04\x00\x16[method]call.arguments\x01\
+\x0b\x01@\x02\x04self\t\x07pointers\x00\x00\x04\x00\x15[method]call.argument\x01\x0f\x04\x00\x17[met\
+hod]call.definition\x01\x0b\x01@\x02\x04self\t\x05indexy\x00\x00\x04\x00\x16[method]call.candidate\x01\
+\x10\x01@\x03\x04self\t\x05indexy\x05labels\x00\x00\x04\x00\x1c[method]call.candidate-label\x01\x11\x01\
+h\x08\x01@\x01\x04self\x12\x00\x7f\x04\x00\x16[method]reply.is-error\x01\x13\x01@\x01\x04self\x12\x00\
+w\x04\x00\x18[method]reply.size-bytes\x01\x14\x01@\x01\x04self\x12\x00s\x04\x00\x12[method]reply.jso\
+n\x01\x15\x01@\x02\x04self\x12\x07pointers\x00\x00\x04\x00\x11[method]reply.get\x01\x16\x03\x00\x1dp\
+ortcullis:policy/types@0.1.0\x05\x00\x01B\x04\x01m\x05\x05trace\x05debug\x04info\x04warn\x05error\x04\
+\x00\x05level\x03\x00\x00\x01@\x02\x05level\x01\x07messages\x01\x00\x04\x00\x03log\x01\x02\x03\x00\x1f\
+portcullis:policy/logging@0.1.0\x05\x01\x01B\x02\x01@\x00\x00w\x04\x00\x06now-ms\x01\x00\x03\x00\x1d\
+portcullis:policy/clock@0.1.0\x05\x02\x02\x03\x00\x00\x04call\x01B\x1c\x02\x03\x02\x01\x03\x04\x00\x04\
+call\x03\x00\x00\x01r\x03\x04ratey\tperiod-msw\x05bursty\x04\x00\x05limit\x03\x00\x02\x01r\x03\x03ke\
+ys\x04costy\x05limit\x03\x04\x00\x07request\x03\x00\x04\x01r\x03\x07allowed\x7f\tremainingy\x0eretry\
+-after-msw\x04\x00\x07verdict\x03\x00\x06\x01m\x08\x06tenant\x06server\x04team\x07subject\x07session\
+\x04peer\x06method\x06target\x04\x00\x04part\x03\x00\x08\x01p\t\x01r\x03\x04names\x05parts\n\x05limi\
+t\x03\x04\x00\x04rule\x03\x00\x0b\x04\x00\x07limiter\x03\x01\x01p\x0c\x01i\r\x01@\x01\x05rules\x0e\x00\
+\x0f\x04\x00\x14[constructor]limiter\x01\x10\x01h\r\x01h\x01\x01py\x01p\x07\x01j\x00\x01\x14\x01@\x03\
+\x04self\x11\x04call\x12\x05costs\x13\x00\x15\x04\x00\x14[method]limiter.take\x01\x16\x01p\x05\x01@\x01\
+\x08requests\x17\x00\x14\x04\x00\x04take\x01\x18\x03\x00\x1dportcullis:policy/quota@0.1.0\x05\x04\x01\
+B\x13\x02\x03\x02\x01\x03\x04\x00\x04call\x03\x00\x00\x04\x00\x08verifier\x03\x01\x01ps\x01i\x02\x01\
+@\x02\x07issuers\x03\taudiences\x03\x00\x04\x04\x00\x15[constructor]verifier\x01\x05\x01h\x02\x01h\x01\
+\x01kw\x01j\x01\x08\x01s\x01@\x02\x04self\x06\x04call\x07\x00\t\x04\x00\x17[method]verifier.bearer\x01\
+\n\x01j\x01w\x01s\x01@\x02\x04self\x06\x05tokens\x00\x0b\x04\x00\x17[method]verifier.verify\x01\x0c\x01\
+ks\x01@\x02\x04self\x06\x05tokenw\x00\r\x04\x00\x17[method]verifier.claims\x01\x0e\x03\x00\x1bportcu\
+llis:policy/jwt@0.1.0\x05\x05\x02\x03\x00\x00\x08identity\x01B\x05\x02\x03\x02\x01\x06\x04\x00\x08id\
+entity\x03\x00\x00\x01k\x01\x01@\x01\tpresenteds\x00\x02\x04\x00\x06lookup\x01\x03\x03\x00\x1cportcu\
+llis:policy/keys@0.1.0\x05\x07\x01B\n\x01p}\x01k\x00\x01@\x01\x03keys\x00\x01\x04\x00\x03get\x01\x02\
+\x01kw\x01j\x00\x01s\x01@\x03\x03keys\x05value\x00\x06ttl-ms\x03\x00\x04\x04\x00\x03set\x01\x05\x01@\
+\x01\x03keys\x01\x00\x04\x00\x06delete\x01\x06\x03\x00\x1dportcullis:policy/state@0.1.0\x05\x08\x01B\
+\x06\x01o\x02ss\x01p\x00\x01@\x03\x04names\x05valuew\x06labels\x01\x01\x00\x04\x00\x05count\x01\x02\x01\
+@\x03\x04names\x05valueu\x06labels\x01\x01\x00\x04\x00\x07observe\x01\x03\x03\x00\x1fportcullis:poli\
+cy/metrics@0.1.0\x05\t\x01B\x07\x01r\x04\x04names\x07versions\x0bdescriptions\rconfig-schemas\x04\x00\
+\x08manifest\x03\x00\x00\x01@\x00\x00\x01\x04\x00\x08describe\x01\x02\x01j\x00\x01s\x01@\x01\x06conf\
+igs\x00\x03\x04\x00\tconfigure\x01\x04\x04\x00!portcullis:policy/lifecycle@0.1.0\x05\n\x02\x03\x00\x00\
+\x06denial\x01B\x08\x02\x03\x02\x01\x03\x04\x00\x04call\x03\x00\x00\x02\x03\x02\x01\x0b\x04\x00\x06d\
+enial\x03\x00\x02\x01h\x01\x01j\x00\x01\x03\x01@\x01\x04call\x04\x00\x05\x04\x00\x05admit\x01\x06\x04\
+\x00\x1dportcullis:policy/admit@0.1.0\x05\x0c\x04\x00\x20portcullis:policy/admitter@0.1.0\x04\x00\x0b\
+\x0e\x01\x00\x08admitter\x03\x00\x00\x00/\tproducers\x01\x0cprocessed-by\x01\rwit-component\x070.258\
+.3";
         };
     };
     (route, $component:ident) => {
@@ -4094,44 +4992,55 @@ admitter\x03\x00\x00\x00/\tproducers\x01\x0cprocessed-by\x01\rwit-component\x070
         const _: () = {
             #[unsafe(link_section = "component-type:portcullis-sdk:router")]
             #[doc(hidden)]
-            static METADATA: [u8; 1973] = *b"\
-\x00asm\r\x00\x01\x00\x00\x19\x16wit-component-encoding\x04\x00\x07\xd0\x0e\x01A\x02\x01A\x17\x01B$\x01\
+            static METADATA: [u8; 2527] = *b"\
+\x00asm\r\x00\x01\x00\x00\x19\x16wit-component-encoding\x04\x00\x07\xfa\x12\x01A\x02\x01A\x17\x01B*\x01\
 ks\x01ps\x01r\x05\x07subjects\x04team\x00\x05roles\x01\x06scopes\x01\x06claimss\x04\x00\x08identity\x03\
 \x00\x02\x01kw\x01r\x04\x04codes\x07messages\x0eretry-after-ms\x04\tchallenge\x00\x04\x00\x06denial\x03\
 \x00\x05\x04\x00\x04call\x03\x01\x04\x00\x05reply\x03\x01\x01h\x07\x01@\x01\x04self\t\x00s\x04\x00\x13\
 [method]call.tenant\x01\n\x04\x00\x13[method]call.server\x01\n\x01@\x01\x04self\t\x00\x00\x04\x00\x13\
 [method]call.method\x01\x0b\x04\x00\x13[method]call.target\x01\x0b\x01@\x02\x04self\t\x04names\x00\x00\
 \x04\x00\x13[method]call.header\x01\x0c\x04\x00\x11[method]call.peer\x01\n\x01k\x03\x01@\x01\x04self\
-\t\x00\r\x04\x00\x15[method]call.identity\x01\x0e\x04\x00\x14[method]call.session\x01\x0b\x04\x00\x16\
-[method]call.arguments\x01\x0b\x01@\x02\x04self\t\x07pointers\x00\x00\x04\x00\x15[method]call.argume\
-nt\x01\x0f\x04\x00\x17[method]call.definition\x01\x0b\x01h\x08\x01@\x01\x04self\x10\x00\x7f\x04\x00\x16\
-[method]reply.is-error\x01\x11\x01@\x01\x04self\x10\x00w\x04\x00\x18[method]reply.size-bytes\x01\x12\
-\x01@\x01\x04self\x10\x00s\x04\x00\x12[method]reply.json\x01\x13\x01@\x02\x04self\x10\x07pointers\x00\
-\x00\x04\x00\x11[method]reply.get\x01\x14\x03\x00\x1dportcullis:policy/types@0.1.0\x05\x00\x01B\x04\x01\
-m\x05\x05trace\x05debug\x04info\x04warn\x05error\x04\x00\x05level\x03\x00\x00\x01@\x02\x05level\x01\x07\
-messages\x01\x00\x04\x00\x03log\x01\x02\x03\x00\x1fportcullis:policy/logging@0.1.0\x05\x01\x01B\x02\x01\
-@\x00\x00w\x04\x00\x06now-ms\x01\x00\x03\x00\x1dportcullis:policy/clock@0.1.0\x05\x02\x01B\n\x01r\x03\
-\x04ratey\tperiod-msw\x05bursty\x04\x00\x05limit\x03\x00\x00\x01r\x03\x03keys\x04costy\x05limit\x01\x04\
-\x00\x07request\x03\x00\x02\x01r\x03\x07allowed\x7f\tremainingy\x0eretry-after-msw\x04\x00\x07verdic\
-t\x03\x00\x04\x01p\x03\x01p\x05\x01@\x01\x08requests\x06\x00\x07\x04\x00\x04take\x01\x08\x03\x00\x1d\
-portcullis:policy/quota@0.1.0\x05\x03\x01B\x04\x01ps\x01j\x01s\x01s\x01@\x03\x05tokens\x07issuers\x00\
-\taudiences\x00\x00\x01\x04\x00\x06verify\x01\x02\x03\x00\x1bportcullis:policy/jwt@0.1.0\x05\x04\x02\
-\x03\x00\x00\x08identity\x01B\x05\x02\x03\x02\x01\x05\x04\x00\x08identity\x03\x00\x00\x01k\x01\x01@\x01\
-\tpresenteds\x00\x02\x04\x00\x06lookup\x01\x03\x03\x00\x1cportcullis:policy/keys@0.1.0\x05\x06\x01B\n\
-\x01p}\x01k\x00\x01@\x01\x03keys\x00\x01\x04\x00\x03get\x01\x02\x01kw\x01j\x00\x01s\x01@\x03\x03keys\
-\x05value\x00\x06ttl-ms\x03\x00\x04\x04\x00\x03set\x01\x05\x01@\x01\x03keys\x01\x00\x04\x00\x06delet\
-e\x01\x06\x03\x00\x1dportcullis:policy/state@0.1.0\x05\x07\x01B\x06\x01o\x02ss\x01p\x00\x01@\x03\x04\
-names\x05valuew\x06labels\x01\x01\x00\x04\x00\x05count\x01\x02\x01@\x03\x04names\x05valueu\x06labels\
-\x01\x01\x00\x04\x00\x07observe\x01\x03\x03\x00\x1fportcullis:policy/metrics@0.1.0\x05\x08\x01B\x07\x01\
-r\x04\x04names\x07versions\x0bdescriptions\rconfig-schemas\x04\x00\x08manifest\x03\x00\x00\x01@\x00\x00\
-\x01\x04\x00\x08describe\x01\x02\x01j\x00\x01s\x01@\x01\x06configs\x00\x03\x04\x00\tconfigure\x01\x04\
-\x04\x00!portcullis:policy/lifecycle@0.1.0\x05\t\x02\x03\x00\x00\x04call\x02\x03\x00\x00\x06denial\x01\
-B\x0e\x02\x03\x02\x01\n\x04\x00\x04call\x03\x00\x00\x02\x03\x02\x01\x0b\x04\x00\x06denial\x03\x00\x02\
-\x01o\x02ss\x01p\x04\x01r\x05\x08upstreams\x07healthy\x7f\tin-flighty\nlatency-usw\x06labels\x05\x04\
-\x00\tcandidate\x03\x00\x06\x01h\x01\x01p\x07\x01ks\x01j\x01\n\x01\x03\x01@\x02\x04call\x08\ncandida\
-tes\t\x00\x0b\x04\x00\x05route\x01\x0c\x04\x00\x1dportcullis:policy/route@0.1.0\x05\x0c\x04\x00\x1ep\
-ortcullis:policy/router@0.1.0\x04\x00\x0b\x0c\x01\x00\x06router\x03\x00\x00\x00/\tproducers\x01\x0cp\
-rocessed-by\x01\rwit-component\x070.258.3";
+\t\x00\r\x04\x00\x15[method]call.identity\x01\x0e\x04\x00\x14[method]call.subject\x01\x0b\x04\x00\x11\
+[method]call.team\x01\x0b\x04\x00\x14[method]call.session\x01\x0b\x04\x00\x16[method]call.arguments\x01\
+\x0b\x01@\x02\x04self\t\x07pointers\x00\x00\x04\x00\x15[method]call.argument\x01\x0f\x04\x00\x17[met\
+hod]call.definition\x01\x0b\x01@\x02\x04self\t\x05indexy\x00\x00\x04\x00\x16[method]call.candidate\x01\
+\x10\x01@\x03\x04self\t\x05indexy\x05labels\x00\x00\x04\x00\x1c[method]call.candidate-label\x01\x11\x01\
+h\x08\x01@\x01\x04self\x12\x00\x7f\x04\x00\x16[method]reply.is-error\x01\x13\x01@\x01\x04self\x12\x00\
+w\x04\x00\x18[method]reply.size-bytes\x01\x14\x01@\x01\x04self\x12\x00s\x04\x00\x12[method]reply.jso\
+n\x01\x15\x01@\x02\x04self\x12\x07pointers\x00\x00\x04\x00\x11[method]reply.get\x01\x16\x03\x00\x1dp\
+ortcullis:policy/types@0.1.0\x05\x00\x01B\x04\x01m\x05\x05trace\x05debug\x04info\x04warn\x05error\x04\
+\x00\x05level\x03\x00\x00\x01@\x02\x05level\x01\x07messages\x01\x00\x04\x00\x03log\x01\x02\x03\x00\x1f\
+portcullis:policy/logging@0.1.0\x05\x01\x01B\x02\x01@\x00\x00w\x04\x00\x06now-ms\x01\x00\x03\x00\x1d\
+portcullis:policy/clock@0.1.0\x05\x02\x02\x03\x00\x00\x04call\x01B\x1c\x02\x03\x02\x01\x03\x04\x00\x04\
+call\x03\x00\x00\x01r\x03\x04ratey\tperiod-msw\x05bursty\x04\x00\x05limit\x03\x00\x02\x01r\x03\x03ke\
+ys\x04costy\x05limit\x03\x04\x00\x07request\x03\x00\x04\x01r\x03\x07allowed\x7f\tremainingy\x0eretry\
+-after-msw\x04\x00\x07verdict\x03\x00\x06\x01m\x08\x06tenant\x06server\x04team\x07subject\x07session\
+\x04peer\x06method\x06target\x04\x00\x04part\x03\x00\x08\x01p\t\x01r\x03\x04names\x05parts\n\x05limi\
+t\x03\x04\x00\x04rule\x03\x00\x0b\x04\x00\x07limiter\x03\x01\x01p\x0c\x01i\r\x01@\x01\x05rules\x0e\x00\
+\x0f\x04\x00\x14[constructor]limiter\x01\x10\x01h\r\x01h\x01\x01py\x01p\x07\x01j\x00\x01\x14\x01@\x03\
+\x04self\x11\x04call\x12\x05costs\x13\x00\x15\x04\x00\x14[method]limiter.take\x01\x16\x01p\x05\x01@\x01\
+\x08requests\x17\x00\x14\x04\x00\x04take\x01\x18\x03\x00\x1dportcullis:policy/quota@0.1.0\x05\x04\x01\
+B\x13\x02\x03\x02\x01\x03\x04\x00\x04call\x03\x00\x00\x04\x00\x08verifier\x03\x01\x01ps\x01i\x02\x01\
+@\x02\x07issuers\x03\taudiences\x03\x00\x04\x04\x00\x15[constructor]verifier\x01\x05\x01h\x02\x01h\x01\
+\x01kw\x01j\x01\x08\x01s\x01@\x02\x04self\x06\x04call\x07\x00\t\x04\x00\x17[method]verifier.bearer\x01\
+\n\x01j\x01w\x01s\x01@\x02\x04self\x06\x05tokens\x00\x0b\x04\x00\x17[method]verifier.verify\x01\x0c\x01\
+ks\x01@\x02\x04self\x06\x05tokenw\x00\r\x04\x00\x17[method]verifier.claims\x01\x0e\x03\x00\x1bportcu\
+llis:policy/jwt@0.1.0\x05\x05\x02\x03\x00\x00\x08identity\x01B\x05\x02\x03\x02\x01\x06\x04\x00\x08id\
+entity\x03\x00\x00\x01k\x01\x01@\x01\tpresenteds\x00\x02\x04\x00\x06lookup\x01\x03\x03\x00\x1cportcu\
+llis:policy/keys@0.1.0\x05\x07\x01B\n\x01p}\x01k\x00\x01@\x01\x03keys\x00\x01\x04\x00\x03get\x01\x02\
+\x01kw\x01j\x00\x01s\x01@\x03\x03keys\x05value\x00\x06ttl-ms\x03\x00\x04\x04\x00\x03set\x01\x05\x01@\
+\x01\x03keys\x01\x00\x04\x00\x06delete\x01\x06\x03\x00\x1dportcullis:policy/state@0.1.0\x05\x08\x01B\
+\x06\x01o\x02ss\x01p\x00\x01@\x03\x04names\x05valuew\x06labels\x01\x01\x00\x04\x00\x05count\x01\x02\x01\
+@\x03\x04names\x05valueu\x06labels\x01\x01\x00\x04\x00\x07observe\x01\x03\x03\x00\x1fportcullis:poli\
+cy/metrics@0.1.0\x05\t\x01B\x07\x01r\x04\x04names\x07versions\x0bdescriptions\rconfig-schemas\x04\x00\
+\x08manifest\x03\x00\x00\x01@\x00\x00\x01\x04\x00\x08describe\x01\x02\x01j\x00\x01s\x01@\x01\x06conf\
+igs\x00\x03\x04\x00\tconfigure\x01\x04\x04\x00!portcullis:policy/lifecycle@0.1.0\x05\n\x02\x03\x00\x00\
+\x06denial\x01B\x0c\x02\x03\x02\x01\x03\x04\x00\x04call\x03\x00\x00\x02\x03\x02\x01\x0b\x04\x00\x06d\
+enial\x03\x00\x02\x01r\x03\x07healthy\x7f\tin-flighty\nlatency-usw\x04\x00\tcandidate\x03\x00\x04\x01\
+h\x01\x01p\x05\x01ky\x01j\x01\x08\x01\x03\x01@\x02\x04call\x06\ncandidates\x07\x00\t\x04\x00\x05rout\
+e\x01\n\x04\x00\x1dportcullis:policy/route@0.1.0\x05\x0c\x04\x00\x1eportcullis:policy/router@0.1.0\x04\
+\x00\x0b\x0c\x01\x00\x06router\x03\x00\x00\x00/\tproducers\x01\x0cprocessed-by\x01\rwit-component\x07\
+0.258.3";
         };
     };
     (transform_call, $component:ident) => {
@@ -4141,43 +5050,54 @@ rocessed-by\x01\rwit-component\x070.258.3";
         const _: () = {
             #[unsafe(link_section = "component-type:portcullis-sdk:call-transformer")]
             #[doc(hidden)]
-            static METADATA: [u8; 1920] = *b"\
-\x00asm\r\x00\x01\x00\x00\x19\x16wit-component-encoding\x04\x00\x07\x91\x0e\x01A\x02\x01A\x17\x01B$\x01\
+            static METADATA: [u8; 2500] = *b"\
+\x00asm\r\x00\x01\x00\x00\x19\x16wit-component-encoding\x04\x00\x07\xd5\x12\x01A\x02\x01A\x17\x01B*\x01\
 ks\x01ps\x01r\x05\x07subjects\x04team\x00\x05roles\x01\x06scopes\x01\x06claimss\x04\x00\x08identity\x03\
 \x00\x02\x01kw\x01r\x04\x04codes\x07messages\x0eretry-after-ms\x04\tchallenge\x00\x04\x00\x06denial\x03\
 \x00\x05\x04\x00\x04call\x03\x01\x04\x00\x05reply\x03\x01\x01h\x07\x01@\x01\x04self\t\x00s\x04\x00\x13\
 [method]call.tenant\x01\n\x04\x00\x13[method]call.server\x01\n\x01@\x01\x04self\t\x00\x00\x04\x00\x13\
 [method]call.method\x01\x0b\x04\x00\x13[method]call.target\x01\x0b\x01@\x02\x04self\t\x04names\x00\x00\
 \x04\x00\x13[method]call.header\x01\x0c\x04\x00\x11[method]call.peer\x01\n\x01k\x03\x01@\x01\x04self\
-\t\x00\r\x04\x00\x15[method]call.identity\x01\x0e\x04\x00\x14[method]call.session\x01\x0b\x04\x00\x16\
-[method]call.arguments\x01\x0b\x01@\x02\x04self\t\x07pointers\x00\x00\x04\x00\x15[method]call.argume\
-nt\x01\x0f\x04\x00\x17[method]call.definition\x01\x0b\x01h\x08\x01@\x01\x04self\x10\x00\x7f\x04\x00\x16\
-[method]reply.is-error\x01\x11\x01@\x01\x04self\x10\x00w\x04\x00\x18[method]reply.size-bytes\x01\x12\
-\x01@\x01\x04self\x10\x00s\x04\x00\x12[method]reply.json\x01\x13\x01@\x02\x04self\x10\x07pointers\x00\
-\x00\x04\x00\x11[method]reply.get\x01\x14\x03\x00\x1dportcullis:policy/types@0.1.0\x05\x00\x01B\x04\x01\
-m\x05\x05trace\x05debug\x04info\x04warn\x05error\x04\x00\x05level\x03\x00\x00\x01@\x02\x05level\x01\x07\
-messages\x01\x00\x04\x00\x03log\x01\x02\x03\x00\x1fportcullis:policy/logging@0.1.0\x05\x01\x01B\x02\x01\
-@\x00\x00w\x04\x00\x06now-ms\x01\x00\x03\x00\x1dportcullis:policy/clock@0.1.0\x05\x02\x01B\n\x01r\x03\
-\x04ratey\tperiod-msw\x05bursty\x04\x00\x05limit\x03\x00\x00\x01r\x03\x03keys\x04costy\x05limit\x01\x04\
-\x00\x07request\x03\x00\x02\x01r\x03\x07allowed\x7f\tremainingy\x0eretry-after-msw\x04\x00\x07verdic\
-t\x03\x00\x04\x01p\x03\x01p\x05\x01@\x01\x08requests\x06\x00\x07\x04\x00\x04take\x01\x08\x03\x00\x1d\
-portcullis:policy/quota@0.1.0\x05\x03\x01B\x04\x01ps\x01j\x01s\x01s\x01@\x03\x05tokens\x07issuers\x00\
-\taudiences\x00\x00\x01\x04\x00\x06verify\x01\x02\x03\x00\x1bportcullis:policy/jwt@0.1.0\x05\x04\x02\
-\x03\x00\x00\x08identity\x01B\x05\x02\x03\x02\x01\x05\x04\x00\x08identity\x03\x00\x00\x01k\x01\x01@\x01\
-\tpresenteds\x00\x02\x04\x00\x06lookup\x01\x03\x03\x00\x1cportcullis:policy/keys@0.1.0\x05\x06\x01B\n\
-\x01p}\x01k\x00\x01@\x01\x03keys\x00\x01\x04\x00\x03get\x01\x02\x01kw\x01j\x00\x01s\x01@\x03\x03keys\
-\x05value\x00\x06ttl-ms\x03\x00\x04\x04\x00\x03set\x01\x05\x01@\x01\x03keys\x01\x00\x04\x00\x06delet\
-e\x01\x06\x03\x00\x1dportcullis:policy/state@0.1.0\x05\x07\x01B\x06\x01o\x02ss\x01p\x00\x01@\x03\x04\
-names\x05valuew\x06labels\x01\x01\x00\x04\x00\x05count\x01\x02\x01@\x03\x04names\x05valueu\x06labels\
-\x01\x01\x00\x04\x00\x07observe\x01\x03\x03\x00\x1fportcullis:policy/metrics@0.1.0\x05\x08\x01B\x07\x01\
-r\x04\x04names\x07versions\x0bdescriptions\rconfig-schemas\x04\x00\x08manifest\x03\x00\x00\x01@\x00\x00\
-\x01\x04\x00\x08describe\x01\x02\x01j\x00\x01s\x01@\x01\x06configs\x00\x03\x04\x00\tconfigure\x01\x04\
-\x04\x00!portcullis:policy/lifecycle@0.1.0\x05\t\x02\x03\x00\x00\x04call\x02\x03\x00\x00\x06denial\x01\
-B\t\x02\x03\x02\x01\n\x04\x00\x04call\x03\x00\x00\x02\x03\x02\x01\x0b\x04\x00\x06denial\x03\x00\x02\x01\
-h\x01\x01ks\x01j\x01\x05\x01\x03\x01@\x01\x04call\x04\x00\x06\x04\x00\x0etransform-call\x01\x07\x04\x00\
-&portcullis:policy/transform-call@0.1.0\x05\x0c\x04\x00(portcullis:policy/call-transformer@0.1.0\x04\
-\x00\x0b\x16\x01\x00\x10call-transformer\x03\x00\x00\x00/\tproducers\x01\x0cprocessed-by\x01\rwit-co\
-mponent\x070.258.3";
+\t\x00\r\x04\x00\x15[method]call.identity\x01\x0e\x04\x00\x14[method]call.subject\x01\x0b\x04\x00\x11\
+[method]call.team\x01\x0b\x04\x00\x14[method]call.session\x01\x0b\x04\x00\x16[method]call.arguments\x01\
+\x0b\x01@\x02\x04self\t\x07pointers\x00\x00\x04\x00\x15[method]call.argument\x01\x0f\x04\x00\x17[met\
+hod]call.definition\x01\x0b\x01@\x02\x04self\t\x05indexy\x00\x00\x04\x00\x16[method]call.candidate\x01\
+\x10\x01@\x03\x04self\t\x05indexy\x05labels\x00\x00\x04\x00\x1c[method]call.candidate-label\x01\x11\x01\
+h\x08\x01@\x01\x04self\x12\x00\x7f\x04\x00\x16[method]reply.is-error\x01\x13\x01@\x01\x04self\x12\x00\
+w\x04\x00\x18[method]reply.size-bytes\x01\x14\x01@\x01\x04self\x12\x00s\x04\x00\x12[method]reply.jso\
+n\x01\x15\x01@\x02\x04self\x12\x07pointers\x00\x00\x04\x00\x11[method]reply.get\x01\x16\x03\x00\x1dp\
+ortcullis:policy/types@0.1.0\x05\x00\x01B\x04\x01m\x05\x05trace\x05debug\x04info\x04warn\x05error\x04\
+\x00\x05level\x03\x00\x00\x01@\x02\x05level\x01\x07messages\x01\x00\x04\x00\x03log\x01\x02\x03\x00\x1f\
+portcullis:policy/logging@0.1.0\x05\x01\x01B\x02\x01@\x00\x00w\x04\x00\x06now-ms\x01\x00\x03\x00\x1d\
+portcullis:policy/clock@0.1.0\x05\x02\x02\x03\x00\x00\x04call\x01B\x1c\x02\x03\x02\x01\x03\x04\x00\x04\
+call\x03\x00\x00\x01r\x03\x04ratey\tperiod-msw\x05bursty\x04\x00\x05limit\x03\x00\x02\x01r\x03\x03ke\
+ys\x04costy\x05limit\x03\x04\x00\x07request\x03\x00\x04\x01r\x03\x07allowed\x7f\tremainingy\x0eretry\
+-after-msw\x04\x00\x07verdict\x03\x00\x06\x01m\x08\x06tenant\x06server\x04team\x07subject\x07session\
+\x04peer\x06method\x06target\x04\x00\x04part\x03\x00\x08\x01p\t\x01r\x03\x04names\x05parts\n\x05limi\
+t\x03\x04\x00\x04rule\x03\x00\x0b\x04\x00\x07limiter\x03\x01\x01p\x0c\x01i\r\x01@\x01\x05rules\x0e\x00\
+\x0f\x04\x00\x14[constructor]limiter\x01\x10\x01h\r\x01h\x01\x01py\x01p\x07\x01j\x00\x01\x14\x01@\x03\
+\x04self\x11\x04call\x12\x05costs\x13\x00\x15\x04\x00\x14[method]limiter.take\x01\x16\x01p\x05\x01@\x01\
+\x08requests\x17\x00\x14\x04\x00\x04take\x01\x18\x03\x00\x1dportcullis:policy/quota@0.1.0\x05\x04\x01\
+B\x13\x02\x03\x02\x01\x03\x04\x00\x04call\x03\x00\x00\x04\x00\x08verifier\x03\x01\x01ps\x01i\x02\x01\
+@\x02\x07issuers\x03\taudiences\x03\x00\x04\x04\x00\x15[constructor]verifier\x01\x05\x01h\x02\x01h\x01\
+\x01kw\x01j\x01\x08\x01s\x01@\x02\x04self\x06\x04call\x07\x00\t\x04\x00\x17[method]verifier.bearer\x01\
+\n\x01j\x01w\x01s\x01@\x02\x04self\x06\x05tokens\x00\x0b\x04\x00\x17[method]verifier.verify\x01\x0c\x01\
+ks\x01@\x02\x04self\x06\x05tokenw\x00\r\x04\x00\x17[method]verifier.claims\x01\x0e\x03\x00\x1bportcu\
+llis:policy/jwt@0.1.0\x05\x05\x02\x03\x00\x00\x08identity\x01B\x05\x02\x03\x02\x01\x06\x04\x00\x08id\
+entity\x03\x00\x00\x01k\x01\x01@\x01\tpresenteds\x00\x02\x04\x00\x06lookup\x01\x03\x03\x00\x1cportcu\
+llis:policy/keys@0.1.0\x05\x07\x01B\n\x01p}\x01k\x00\x01@\x01\x03keys\x00\x01\x04\x00\x03get\x01\x02\
+\x01kw\x01j\x00\x01s\x01@\x03\x03keys\x05value\x00\x06ttl-ms\x03\x00\x04\x04\x00\x03set\x01\x05\x01@\
+\x01\x03keys\x01\x00\x04\x00\x06delete\x01\x06\x03\x00\x1dportcullis:policy/state@0.1.0\x05\x08\x01B\
+\x06\x01o\x02ss\x01p\x00\x01@\x03\x04names\x05valuew\x06labels\x01\x01\x00\x04\x00\x05count\x01\x02\x01\
+@\x03\x04names\x05valueu\x06labels\x01\x01\x00\x04\x00\x07observe\x01\x03\x03\x00\x1fportcullis:poli\
+cy/metrics@0.1.0\x05\t\x01B\x07\x01r\x04\x04names\x07versions\x0bdescriptions\rconfig-schemas\x04\x00\
+\x08manifest\x03\x00\x00\x01@\x00\x00\x01\x04\x00\x08describe\x01\x02\x01j\x00\x01s\x01@\x01\x06conf\
+igs\x00\x03\x04\x00\tconfigure\x01\x04\x04\x00!portcullis:policy/lifecycle@0.1.0\x05\n\x02\x03\x00\x00\
+\x06denial\x01B\t\x02\x03\x02\x01\x03\x04\x00\x04call\x03\x00\x00\x02\x03\x02\x01\x0b\x04\x00\x06den\
+ial\x03\x00\x02\x01h\x01\x01ks\x01j\x01\x05\x01\x03\x01@\x01\x04call\x04\x00\x06\x04\x00\x0etransfor\
+m-call\x01\x07\x04\x00&portcullis:policy/transform-call@0.1.0\x05\x0c\x04\x00(portcullis:policy/call\
+-transformer@0.1.0\x04\x00\x0b\x16\x01\x00\x10call-transformer\x03\x00\x00\x00/\tproducers\x01\x0cpr\
+ocessed-by\x01\rwit-component\x070.258.3";
         };
     };
     (transform_reply, $component:ident) => {
@@ -4187,44 +5107,55 @@ mponent\x070.258.3";
         const _: () = {
             #[unsafe(link_section = "component-type:portcullis-sdk:reply-transformer")]
             #[doc(hidden)]
-            static METADATA: [u8; 1960] = *b"\
-\x00asm\r\x00\x01\x00\x00\x19\x16wit-component-encoding\x04\x00\x07\xb8\x0e\x01A\x02\x01A\x18\x01B$\x01\
+            static METADATA: [u8; 2540] = *b"\
+\x00asm\r\x00\x01\x00\x00\x19\x16wit-component-encoding\x04\x00\x07\xfc\x12\x01A\x02\x01A\x18\x01B*\x01\
 ks\x01ps\x01r\x05\x07subjects\x04team\x00\x05roles\x01\x06scopes\x01\x06claimss\x04\x00\x08identity\x03\
 \x00\x02\x01kw\x01r\x04\x04codes\x07messages\x0eretry-after-ms\x04\tchallenge\x00\x04\x00\x06denial\x03\
 \x00\x05\x04\x00\x04call\x03\x01\x04\x00\x05reply\x03\x01\x01h\x07\x01@\x01\x04self\t\x00s\x04\x00\x13\
 [method]call.tenant\x01\n\x04\x00\x13[method]call.server\x01\n\x01@\x01\x04self\t\x00\x00\x04\x00\x13\
 [method]call.method\x01\x0b\x04\x00\x13[method]call.target\x01\x0b\x01@\x02\x04self\t\x04names\x00\x00\
 \x04\x00\x13[method]call.header\x01\x0c\x04\x00\x11[method]call.peer\x01\n\x01k\x03\x01@\x01\x04self\
-\t\x00\r\x04\x00\x15[method]call.identity\x01\x0e\x04\x00\x14[method]call.session\x01\x0b\x04\x00\x16\
-[method]call.arguments\x01\x0b\x01@\x02\x04self\t\x07pointers\x00\x00\x04\x00\x15[method]call.argume\
-nt\x01\x0f\x04\x00\x17[method]call.definition\x01\x0b\x01h\x08\x01@\x01\x04self\x10\x00\x7f\x04\x00\x16\
-[method]reply.is-error\x01\x11\x01@\x01\x04self\x10\x00w\x04\x00\x18[method]reply.size-bytes\x01\x12\
-\x01@\x01\x04self\x10\x00s\x04\x00\x12[method]reply.json\x01\x13\x01@\x02\x04self\x10\x07pointers\x00\
-\x00\x04\x00\x11[method]reply.get\x01\x14\x03\x00\x1dportcullis:policy/types@0.1.0\x05\x00\x01B\x04\x01\
-m\x05\x05trace\x05debug\x04info\x04warn\x05error\x04\x00\x05level\x03\x00\x00\x01@\x02\x05level\x01\x07\
-messages\x01\x00\x04\x00\x03log\x01\x02\x03\x00\x1fportcullis:policy/logging@0.1.0\x05\x01\x01B\x02\x01\
-@\x00\x00w\x04\x00\x06now-ms\x01\x00\x03\x00\x1dportcullis:policy/clock@0.1.0\x05\x02\x01B\n\x01r\x03\
-\x04ratey\tperiod-msw\x05bursty\x04\x00\x05limit\x03\x00\x00\x01r\x03\x03keys\x04costy\x05limit\x01\x04\
-\x00\x07request\x03\x00\x02\x01r\x03\x07allowed\x7f\tremainingy\x0eretry-after-msw\x04\x00\x07verdic\
-t\x03\x00\x04\x01p\x03\x01p\x05\x01@\x01\x08requests\x06\x00\x07\x04\x00\x04take\x01\x08\x03\x00\x1d\
-portcullis:policy/quota@0.1.0\x05\x03\x01B\x04\x01ps\x01j\x01s\x01s\x01@\x03\x05tokens\x07issuers\x00\
-\taudiences\x00\x00\x01\x04\x00\x06verify\x01\x02\x03\x00\x1bportcullis:policy/jwt@0.1.0\x05\x04\x02\
-\x03\x00\x00\x08identity\x01B\x05\x02\x03\x02\x01\x05\x04\x00\x08identity\x03\x00\x00\x01k\x01\x01@\x01\
-\tpresenteds\x00\x02\x04\x00\x06lookup\x01\x03\x03\x00\x1cportcullis:policy/keys@0.1.0\x05\x06\x01B\n\
-\x01p}\x01k\x00\x01@\x01\x03keys\x00\x01\x04\x00\x03get\x01\x02\x01kw\x01j\x00\x01s\x01@\x03\x03keys\
-\x05value\x00\x06ttl-ms\x03\x00\x04\x04\x00\x03set\x01\x05\x01@\x01\x03keys\x01\x00\x04\x00\x06delet\
-e\x01\x06\x03\x00\x1dportcullis:policy/state@0.1.0\x05\x07\x01B\x06\x01o\x02ss\x01p\x00\x01@\x03\x04\
-names\x05valuew\x06labels\x01\x01\x00\x04\x00\x05count\x01\x02\x01@\x03\x04names\x05valueu\x06labels\
-\x01\x01\x00\x04\x00\x07observe\x01\x03\x03\x00\x1fportcullis:policy/metrics@0.1.0\x05\x08\x01B\x07\x01\
-r\x04\x04names\x07versions\x0bdescriptions\rconfig-schemas\x04\x00\x08manifest\x03\x00\x00\x01@\x00\x00\
-\x01\x04\x00\x08describe\x01\x02\x01j\x00\x01s\x01@\x01\x06configs\x00\x03\x04\x00\tconfigure\x01\x04\
-\x04\x00!portcullis:policy/lifecycle@0.1.0\x05\t\x02\x03\x00\x00\x04call\x02\x03\x00\x00\x05reply\x02\
-\x03\x00\x00\x06denial\x01B\x0c\x02\x03\x02\x01\n\x04\x00\x04call\x03\x00\x00\x02\x03\x02\x01\x0b\x04\
-\x00\x05reply\x03\x00\x02\x02\x03\x02\x01\x0c\x04\x00\x06denial\x03\x00\x04\x01h\x01\x01h\x03\x01ks\x01\
-j\x01\x08\x01\x05\x01@\x02\x04call\x06\x05reply\x07\x00\t\x04\x00\x0ftransform-reply\x01\n\x04\x00\'\
-portcullis:policy/transform-reply@0.1.0\x05\r\x04\x00)portcullis:policy/reply-transformer@0.1.0\x04\x00\
-\x0b\x17\x01\x00\x11reply-transformer\x03\x00\x00\x00/\tproducers\x01\x0cprocessed-by\x01\rwit-compo\
-nent\x070.258.3";
+\t\x00\r\x04\x00\x15[method]call.identity\x01\x0e\x04\x00\x14[method]call.subject\x01\x0b\x04\x00\x11\
+[method]call.team\x01\x0b\x04\x00\x14[method]call.session\x01\x0b\x04\x00\x16[method]call.arguments\x01\
+\x0b\x01@\x02\x04self\t\x07pointers\x00\x00\x04\x00\x15[method]call.argument\x01\x0f\x04\x00\x17[met\
+hod]call.definition\x01\x0b\x01@\x02\x04self\t\x05indexy\x00\x00\x04\x00\x16[method]call.candidate\x01\
+\x10\x01@\x03\x04self\t\x05indexy\x05labels\x00\x00\x04\x00\x1c[method]call.candidate-label\x01\x11\x01\
+h\x08\x01@\x01\x04self\x12\x00\x7f\x04\x00\x16[method]reply.is-error\x01\x13\x01@\x01\x04self\x12\x00\
+w\x04\x00\x18[method]reply.size-bytes\x01\x14\x01@\x01\x04self\x12\x00s\x04\x00\x12[method]reply.jso\
+n\x01\x15\x01@\x02\x04self\x12\x07pointers\x00\x00\x04\x00\x11[method]reply.get\x01\x16\x03\x00\x1dp\
+ortcullis:policy/types@0.1.0\x05\x00\x01B\x04\x01m\x05\x05trace\x05debug\x04info\x04warn\x05error\x04\
+\x00\x05level\x03\x00\x00\x01@\x02\x05level\x01\x07messages\x01\x00\x04\x00\x03log\x01\x02\x03\x00\x1f\
+portcullis:policy/logging@0.1.0\x05\x01\x01B\x02\x01@\x00\x00w\x04\x00\x06now-ms\x01\x00\x03\x00\x1d\
+portcullis:policy/clock@0.1.0\x05\x02\x02\x03\x00\x00\x04call\x01B\x1c\x02\x03\x02\x01\x03\x04\x00\x04\
+call\x03\x00\x00\x01r\x03\x04ratey\tperiod-msw\x05bursty\x04\x00\x05limit\x03\x00\x02\x01r\x03\x03ke\
+ys\x04costy\x05limit\x03\x04\x00\x07request\x03\x00\x04\x01r\x03\x07allowed\x7f\tremainingy\x0eretry\
+-after-msw\x04\x00\x07verdict\x03\x00\x06\x01m\x08\x06tenant\x06server\x04team\x07subject\x07session\
+\x04peer\x06method\x06target\x04\x00\x04part\x03\x00\x08\x01p\t\x01r\x03\x04names\x05parts\n\x05limi\
+t\x03\x04\x00\x04rule\x03\x00\x0b\x04\x00\x07limiter\x03\x01\x01p\x0c\x01i\r\x01@\x01\x05rules\x0e\x00\
+\x0f\x04\x00\x14[constructor]limiter\x01\x10\x01h\r\x01h\x01\x01py\x01p\x07\x01j\x00\x01\x14\x01@\x03\
+\x04self\x11\x04call\x12\x05costs\x13\x00\x15\x04\x00\x14[method]limiter.take\x01\x16\x01p\x05\x01@\x01\
+\x08requests\x17\x00\x14\x04\x00\x04take\x01\x18\x03\x00\x1dportcullis:policy/quota@0.1.0\x05\x04\x01\
+B\x13\x02\x03\x02\x01\x03\x04\x00\x04call\x03\x00\x00\x04\x00\x08verifier\x03\x01\x01ps\x01i\x02\x01\
+@\x02\x07issuers\x03\taudiences\x03\x00\x04\x04\x00\x15[constructor]verifier\x01\x05\x01h\x02\x01h\x01\
+\x01kw\x01j\x01\x08\x01s\x01@\x02\x04self\x06\x04call\x07\x00\t\x04\x00\x17[method]verifier.bearer\x01\
+\n\x01j\x01w\x01s\x01@\x02\x04self\x06\x05tokens\x00\x0b\x04\x00\x17[method]verifier.verify\x01\x0c\x01\
+ks\x01@\x02\x04self\x06\x05tokenw\x00\r\x04\x00\x17[method]verifier.claims\x01\x0e\x03\x00\x1bportcu\
+llis:policy/jwt@0.1.0\x05\x05\x02\x03\x00\x00\x08identity\x01B\x05\x02\x03\x02\x01\x06\x04\x00\x08id\
+entity\x03\x00\x00\x01k\x01\x01@\x01\tpresenteds\x00\x02\x04\x00\x06lookup\x01\x03\x03\x00\x1cportcu\
+llis:policy/keys@0.1.0\x05\x07\x01B\n\x01p}\x01k\x00\x01@\x01\x03keys\x00\x01\x04\x00\x03get\x01\x02\
+\x01kw\x01j\x00\x01s\x01@\x03\x03keys\x05value\x00\x06ttl-ms\x03\x00\x04\x04\x00\x03set\x01\x05\x01@\
+\x01\x03keys\x01\x00\x04\x00\x06delete\x01\x06\x03\x00\x1dportcullis:policy/state@0.1.0\x05\x08\x01B\
+\x06\x01o\x02ss\x01p\x00\x01@\x03\x04names\x05valuew\x06labels\x01\x01\x00\x04\x00\x05count\x01\x02\x01\
+@\x03\x04names\x05valueu\x06labels\x01\x01\x00\x04\x00\x07observe\x01\x03\x03\x00\x1fportcullis:poli\
+cy/metrics@0.1.0\x05\t\x01B\x07\x01r\x04\x04names\x07versions\x0bdescriptions\rconfig-schemas\x04\x00\
+\x08manifest\x03\x00\x00\x01@\x00\x00\x01\x04\x00\x08describe\x01\x02\x01j\x00\x01s\x01@\x01\x06conf\
+igs\x00\x03\x04\x00\tconfigure\x01\x04\x04\x00!portcullis:policy/lifecycle@0.1.0\x05\n\x02\x03\x00\x00\
+\x05reply\x02\x03\x00\x00\x06denial\x01B\x0c\x02\x03\x02\x01\x03\x04\x00\x04call\x03\x00\x00\x02\x03\
+\x02\x01\x0b\x04\x00\x05reply\x03\x00\x02\x02\x03\x02\x01\x0c\x04\x00\x06denial\x03\x00\x04\x01h\x01\
+\x01h\x03\x01ks\x01j\x01\x08\x01\x05\x01@\x02\x04call\x06\x05reply\x07\x00\t\x04\x00\x0ftransform-re\
+ply\x01\n\x04\x00\'portcullis:policy/transform-reply@0.1.0\x05\r\x04\x00)portcullis:policy/reply-tra\
+nsformer@0.1.0\x04\x00\x0b\x17\x01\x00\x11reply-transformer\x03\x00\x00\x00/\tproducers\x01\x0cproce\
+ssed-by\x01\rwit-component\x070.258.3";
         };
     };
     (transform_listing, $component:ident) => {
@@ -4234,45 +5165,56 @@ nent\x070.258.3";
         const _: () = {
             #[unsafe(link_section = "component-type:portcullis-sdk:listing-transformer")]
             #[doc(hidden)]
-            static METADATA: [u8; 2014] = *b"\
-\x00asm\r\x00\x01\x00\x00\x19\x16wit-component-encoding\x04\x00\x07\xec\x0e\x01A\x02\x01A\x17\x01B$\x01\
+            static METADATA: [u8; 2594] = *b"\
+\x00asm\r\x00\x01\x00\x00\x19\x16wit-component-encoding\x04\x00\x07\xb0\x13\x01A\x02\x01A\x17\x01B*\x01\
 ks\x01ps\x01r\x05\x07subjects\x04team\x00\x05roles\x01\x06scopes\x01\x06claimss\x04\x00\x08identity\x03\
 \x00\x02\x01kw\x01r\x04\x04codes\x07messages\x0eretry-after-ms\x04\tchallenge\x00\x04\x00\x06denial\x03\
 \x00\x05\x04\x00\x04call\x03\x01\x04\x00\x05reply\x03\x01\x01h\x07\x01@\x01\x04self\t\x00s\x04\x00\x13\
 [method]call.tenant\x01\n\x04\x00\x13[method]call.server\x01\n\x01@\x01\x04self\t\x00\x00\x04\x00\x13\
 [method]call.method\x01\x0b\x04\x00\x13[method]call.target\x01\x0b\x01@\x02\x04self\t\x04names\x00\x00\
 \x04\x00\x13[method]call.header\x01\x0c\x04\x00\x11[method]call.peer\x01\n\x01k\x03\x01@\x01\x04self\
-\t\x00\r\x04\x00\x15[method]call.identity\x01\x0e\x04\x00\x14[method]call.session\x01\x0b\x04\x00\x16\
-[method]call.arguments\x01\x0b\x01@\x02\x04self\t\x07pointers\x00\x00\x04\x00\x15[method]call.argume\
-nt\x01\x0f\x04\x00\x17[method]call.definition\x01\x0b\x01h\x08\x01@\x01\x04self\x10\x00\x7f\x04\x00\x16\
-[method]reply.is-error\x01\x11\x01@\x01\x04self\x10\x00w\x04\x00\x18[method]reply.size-bytes\x01\x12\
-\x01@\x01\x04self\x10\x00s\x04\x00\x12[method]reply.json\x01\x13\x01@\x02\x04self\x10\x07pointers\x00\
-\x00\x04\x00\x11[method]reply.get\x01\x14\x03\x00\x1dportcullis:policy/types@0.1.0\x05\x00\x01B\x04\x01\
-m\x05\x05trace\x05debug\x04info\x04warn\x05error\x04\x00\x05level\x03\x00\x00\x01@\x02\x05level\x01\x07\
-messages\x01\x00\x04\x00\x03log\x01\x02\x03\x00\x1fportcullis:policy/logging@0.1.0\x05\x01\x01B\x02\x01\
-@\x00\x00w\x04\x00\x06now-ms\x01\x00\x03\x00\x1dportcullis:policy/clock@0.1.0\x05\x02\x01B\n\x01r\x03\
-\x04ratey\tperiod-msw\x05bursty\x04\x00\x05limit\x03\x00\x00\x01r\x03\x03keys\x04costy\x05limit\x01\x04\
-\x00\x07request\x03\x00\x02\x01r\x03\x07allowed\x7f\tremainingy\x0eretry-after-msw\x04\x00\x07verdic\
-t\x03\x00\x04\x01p\x03\x01p\x05\x01@\x01\x08requests\x06\x00\x07\x04\x00\x04take\x01\x08\x03\x00\x1d\
-portcullis:policy/quota@0.1.0\x05\x03\x01B\x04\x01ps\x01j\x01s\x01s\x01@\x03\x05tokens\x07issuers\x00\
-\taudiences\x00\x00\x01\x04\x00\x06verify\x01\x02\x03\x00\x1bportcullis:policy/jwt@0.1.0\x05\x04\x02\
-\x03\x00\x00\x08identity\x01B\x05\x02\x03\x02\x01\x05\x04\x00\x08identity\x03\x00\x00\x01k\x01\x01@\x01\
-\tpresenteds\x00\x02\x04\x00\x06lookup\x01\x03\x03\x00\x1cportcullis:policy/keys@0.1.0\x05\x06\x01B\n\
-\x01p}\x01k\x00\x01@\x01\x03keys\x00\x01\x04\x00\x03get\x01\x02\x01kw\x01j\x00\x01s\x01@\x03\x03keys\
-\x05value\x00\x06ttl-ms\x03\x00\x04\x04\x00\x03set\x01\x05\x01@\x01\x03keys\x01\x00\x04\x00\x06delet\
-e\x01\x06\x03\x00\x1dportcullis:policy/state@0.1.0\x05\x07\x01B\x06\x01o\x02ss\x01p\x00\x01@\x03\x04\
-names\x05valuew\x06labels\x01\x01\x00\x04\x00\x05count\x01\x02\x01@\x03\x04names\x05valueu\x06labels\
-\x01\x01\x00\x04\x00\x07observe\x01\x03\x03\x00\x1fportcullis:policy/metrics@0.1.0\x05\x08\x01B\x07\x01\
-r\x04\x04names\x07versions\x0bdescriptions\rconfig-schemas\x04\x00\x08manifest\x03\x00\x00\x01@\x00\x00\
-\x01\x04\x00\x08describe\x01\x02\x01j\x00\x01s\x01@\x01\x06configs\x00\x03\x04\x00\tconfigure\x01\x04\
-\x04\x00!portcullis:policy/lifecycle@0.1.0\x05\t\x02\x03\x00\x00\x04call\x02\x03\x00\x00\x06denial\x01\
-B\x0e\x02\x03\x02\x01\n\x04\x00\x04call\x03\x00\x00\x02\x03\x02\x01\x0b\x04\x00\x06denial\x03\x00\x02\
-\x01r\x02\x04names\ndefinitions\x04\x00\x05entry\x03\x00\x04\x01q\x03\x04keep\x00\x00\x04hide\x00\x00\
-\x07replace\x01s\x00\x04\x00\x04edit\x03\x00\x06\x01h\x01\x01p\x05\x01p\x07\x01j\x01\n\x01\x03\x01@\x02\
-\x04call\x08\x07entries\t\x00\x0b\x04\x00\x11transform-listing\x01\x0c\x04\x00)portcullis:policy/tra\
-nsform-listing@0.1.0\x05\x0c\x04\x00+portcullis:policy/listing-transformer@0.1.0\x04\x00\x0b\x19\x01\
-\x00\x13listing-transformer\x03\x00\x00\x00/\tproducers\x01\x0cprocessed-by\x01\rwit-component\x070.\
-258.3";
+\t\x00\r\x04\x00\x15[method]call.identity\x01\x0e\x04\x00\x14[method]call.subject\x01\x0b\x04\x00\x11\
+[method]call.team\x01\x0b\x04\x00\x14[method]call.session\x01\x0b\x04\x00\x16[method]call.arguments\x01\
+\x0b\x01@\x02\x04self\t\x07pointers\x00\x00\x04\x00\x15[method]call.argument\x01\x0f\x04\x00\x17[met\
+hod]call.definition\x01\x0b\x01@\x02\x04self\t\x05indexy\x00\x00\x04\x00\x16[method]call.candidate\x01\
+\x10\x01@\x03\x04self\t\x05indexy\x05labels\x00\x00\x04\x00\x1c[method]call.candidate-label\x01\x11\x01\
+h\x08\x01@\x01\x04self\x12\x00\x7f\x04\x00\x16[method]reply.is-error\x01\x13\x01@\x01\x04self\x12\x00\
+w\x04\x00\x18[method]reply.size-bytes\x01\x14\x01@\x01\x04self\x12\x00s\x04\x00\x12[method]reply.jso\
+n\x01\x15\x01@\x02\x04self\x12\x07pointers\x00\x00\x04\x00\x11[method]reply.get\x01\x16\x03\x00\x1dp\
+ortcullis:policy/types@0.1.0\x05\x00\x01B\x04\x01m\x05\x05trace\x05debug\x04info\x04warn\x05error\x04\
+\x00\x05level\x03\x00\x00\x01@\x02\x05level\x01\x07messages\x01\x00\x04\x00\x03log\x01\x02\x03\x00\x1f\
+portcullis:policy/logging@0.1.0\x05\x01\x01B\x02\x01@\x00\x00w\x04\x00\x06now-ms\x01\x00\x03\x00\x1d\
+portcullis:policy/clock@0.1.0\x05\x02\x02\x03\x00\x00\x04call\x01B\x1c\x02\x03\x02\x01\x03\x04\x00\x04\
+call\x03\x00\x00\x01r\x03\x04ratey\tperiod-msw\x05bursty\x04\x00\x05limit\x03\x00\x02\x01r\x03\x03ke\
+ys\x04costy\x05limit\x03\x04\x00\x07request\x03\x00\x04\x01r\x03\x07allowed\x7f\tremainingy\x0eretry\
+-after-msw\x04\x00\x07verdict\x03\x00\x06\x01m\x08\x06tenant\x06server\x04team\x07subject\x07session\
+\x04peer\x06method\x06target\x04\x00\x04part\x03\x00\x08\x01p\t\x01r\x03\x04names\x05parts\n\x05limi\
+t\x03\x04\x00\x04rule\x03\x00\x0b\x04\x00\x07limiter\x03\x01\x01p\x0c\x01i\r\x01@\x01\x05rules\x0e\x00\
+\x0f\x04\x00\x14[constructor]limiter\x01\x10\x01h\r\x01h\x01\x01py\x01p\x07\x01j\x00\x01\x14\x01@\x03\
+\x04self\x11\x04call\x12\x05costs\x13\x00\x15\x04\x00\x14[method]limiter.take\x01\x16\x01p\x05\x01@\x01\
+\x08requests\x17\x00\x14\x04\x00\x04take\x01\x18\x03\x00\x1dportcullis:policy/quota@0.1.0\x05\x04\x01\
+B\x13\x02\x03\x02\x01\x03\x04\x00\x04call\x03\x00\x00\x04\x00\x08verifier\x03\x01\x01ps\x01i\x02\x01\
+@\x02\x07issuers\x03\taudiences\x03\x00\x04\x04\x00\x15[constructor]verifier\x01\x05\x01h\x02\x01h\x01\
+\x01kw\x01j\x01\x08\x01s\x01@\x02\x04self\x06\x04call\x07\x00\t\x04\x00\x17[method]verifier.bearer\x01\
+\n\x01j\x01w\x01s\x01@\x02\x04self\x06\x05tokens\x00\x0b\x04\x00\x17[method]verifier.verify\x01\x0c\x01\
+ks\x01@\x02\x04self\x06\x05tokenw\x00\r\x04\x00\x17[method]verifier.claims\x01\x0e\x03\x00\x1bportcu\
+llis:policy/jwt@0.1.0\x05\x05\x02\x03\x00\x00\x08identity\x01B\x05\x02\x03\x02\x01\x06\x04\x00\x08id\
+entity\x03\x00\x00\x01k\x01\x01@\x01\tpresenteds\x00\x02\x04\x00\x06lookup\x01\x03\x03\x00\x1cportcu\
+llis:policy/keys@0.1.0\x05\x07\x01B\n\x01p}\x01k\x00\x01@\x01\x03keys\x00\x01\x04\x00\x03get\x01\x02\
+\x01kw\x01j\x00\x01s\x01@\x03\x03keys\x05value\x00\x06ttl-ms\x03\x00\x04\x04\x00\x03set\x01\x05\x01@\
+\x01\x03keys\x01\x00\x04\x00\x06delete\x01\x06\x03\x00\x1dportcullis:policy/state@0.1.0\x05\x08\x01B\
+\x06\x01o\x02ss\x01p\x00\x01@\x03\x04names\x05valuew\x06labels\x01\x01\x00\x04\x00\x05count\x01\x02\x01\
+@\x03\x04names\x05valueu\x06labels\x01\x01\x00\x04\x00\x07observe\x01\x03\x03\x00\x1fportcullis:poli\
+cy/metrics@0.1.0\x05\t\x01B\x07\x01r\x04\x04names\x07versions\x0bdescriptions\rconfig-schemas\x04\x00\
+\x08manifest\x03\x00\x00\x01@\x00\x00\x01\x04\x00\x08describe\x01\x02\x01j\x00\x01s\x01@\x01\x06conf\
+igs\x00\x03\x04\x00\tconfigure\x01\x04\x04\x00!portcullis:policy/lifecycle@0.1.0\x05\n\x02\x03\x00\x00\
+\x06denial\x01B\x0e\x02\x03\x02\x01\x03\x04\x00\x04call\x03\x00\x00\x02\x03\x02\x01\x0b\x04\x00\x06d\
+enial\x03\x00\x02\x01r\x02\x04names\ndefinitions\x04\x00\x05entry\x03\x00\x04\x01q\x03\x04keep\x00\x00\
+\x04hide\x00\x00\x07replace\x01s\x00\x04\x00\x04edit\x03\x00\x06\x01h\x01\x01p\x05\x01p\x07\x01j\x01\
+\n\x01\x03\x01@\x02\x04call\x08\x07entries\t\x00\x0b\x04\x00\x11transform-listing\x01\x0c\x04\x00)po\
+rtcullis:policy/transform-listing@0.1.0\x05\x0c\x04\x00+portcullis:policy/listing-transformer@0.1.0\x04\
+\x00\x0b\x19\x01\x00\x13listing-transformer\x03\x00\x00\x00/\tproducers\x01\x0cprocessed-by\x01\rwit\
+-component\x070.258.3";
         };
     };
     ($other:ident, $component:ident) => {
@@ -4287,9 +5229,9 @@ nsform-listing@0.1.0\x05\x0c\x04\x00+portcullis:policy/listing-transformer@0.1.0
 )]
 #[doc(hidden)]
 #[allow(clippy::octal_escapes)]
-pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 1688] = *b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xfb\x0b\x01A\x02\x01\
-A\x11\x01B$\x01ks\x01ps\x01r\x05\x07subjects\x04team\0\x05roles\x01\x06scopes\x01\
+pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 2277] = *b"\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xc8\x10\x01A\x02\x01\
+A\x12\x01B*\x01ks\x01ps\x01r\x05\x07subjects\x04team\0\x05roles\x01\x06scopes\x01\
 \x06claimss\x04\0\x08identity\x03\0\x02\x01kw\x01r\x04\x04codes\x07messages\x0er\
 etry-after-ms\x04\x09challenge\0\x04\0\x06denial\x03\0\x05\x04\0\x04call\x03\x01\
 \x04\0\x05reply\x03\x01\x01h\x07\x01@\x01\x04self\x09\0s\x04\0\x13[method]call.t\
@@ -4297,33 +5239,47 @@ enant\x01\x0a\x04\0\x13[method]call.server\x01\x0a\x01@\x01\x04self\x09\0\0\x04\
 \x13[method]call.method\x01\x0b\x04\0\x13[method]call.target\x01\x0b\x01@\x02\x04\
 self\x09\x04names\0\0\x04\0\x13[method]call.header\x01\x0c\x04\0\x11[method]call\
 .peer\x01\x0a\x01k\x03\x01@\x01\x04self\x09\0\x0d\x04\0\x15[method]call.identity\
-\x01\x0e\x04\0\x14[method]call.session\x01\x0b\x04\0\x16[method]call.arguments\x01\
-\x0b\x01@\x02\x04self\x09\x07pointers\0\0\x04\0\x15[method]call.argument\x01\x0f\
-\x04\0\x17[method]call.definition\x01\x0b\x01h\x08\x01@\x01\x04self\x10\0\x7f\x04\
-\0\x16[method]reply.is-error\x01\x11\x01@\x01\x04self\x10\0w\x04\0\x18[method]re\
-ply.size-bytes\x01\x12\x01@\x01\x04self\x10\0s\x04\0\x12[method]reply.json\x01\x13\
-\x01@\x02\x04self\x10\x07pointers\0\0\x04\0\x11[method]reply.get\x01\x14\x03\0\x1d\
-portcullis:policy/types@0.1.0\x05\0\x01B\x04\x01m\x05\x05trace\x05debug\x04info\x04\
+\x01\x0e\x04\0\x14[method]call.subject\x01\x0b\x04\0\x11[method]call.team\x01\x0b\
+\x04\0\x14[method]call.session\x01\x0b\x04\0\x16[method]call.arguments\x01\x0b\x01\
+@\x02\x04self\x09\x07pointers\0\0\x04\0\x15[method]call.argument\x01\x0f\x04\0\x17\
+[method]call.definition\x01\x0b\x01@\x02\x04self\x09\x05indexy\0\0\x04\0\x16[met\
+hod]call.candidate\x01\x10\x01@\x03\x04self\x09\x05indexy\x05labels\0\0\x04\0\x1c\
+[method]call.candidate-label\x01\x11\x01h\x08\x01@\x01\x04self\x12\0\x7f\x04\0\x16\
+[method]reply.is-error\x01\x13\x01@\x01\x04self\x12\0w\x04\0\x18[method]reply.si\
+ze-bytes\x01\x14\x01@\x01\x04self\x12\0s\x04\0\x12[method]reply.json\x01\x15\x01\
+@\x02\x04self\x12\x07pointers\0\0\x04\0\x11[method]reply.get\x01\x16\x03\0\x1dpo\
+rtcullis:policy/types@0.1.0\x05\0\x01B\x04\x01m\x05\x05trace\x05debug\x04info\x04\
 warn\x05error\x04\0\x05level\x03\0\0\x01@\x02\x05level\x01\x07messages\x01\0\x04\
 \0\x03log\x01\x02\x03\0\x1fportcullis:policy/logging@0.1.0\x05\x01\x01B\x02\x01@\
-\0\0w\x04\0\x06now-ms\x01\0\x03\0\x1dportcullis:policy/clock@0.1.0\x05\x02\x01B\x0a\
-\x01r\x03\x04ratey\x09period-msw\x05bursty\x04\0\x05limit\x03\0\0\x01r\x03\x03ke\
-ys\x04costy\x05limit\x01\x04\0\x07request\x03\0\x02\x01r\x03\x07allowed\x7f\x09r\
-emainingy\x0eretry-after-msw\x04\0\x07verdict\x03\0\x04\x01p\x03\x01p\x05\x01@\x01\
-\x08requests\x06\0\x07\x04\0\x04take\x01\x08\x03\0\x1dportcullis:policy/quota@0.\
-1.0\x05\x03\x01B\x04\x01ps\x01j\x01s\x01s\x01@\x03\x05tokens\x07issuers\0\x09aud\
-iences\0\0\x01\x04\0\x06verify\x01\x02\x03\0\x1bportcullis:policy/jwt@0.1.0\x05\x04\
-\x02\x03\0\0\x08identity\x01B\x05\x02\x03\x02\x01\x05\x04\0\x08identity\x03\0\0\x01\
-k\x01\x01@\x01\x09presenteds\0\x02\x04\0\x06lookup\x01\x03\x03\0\x1cportcullis:p\
-olicy/keys@0.1.0\x05\x06\x01B\x0a\x01p}\x01k\0\x01@\x01\x03keys\0\x01\x04\0\x03g\
-et\x01\x02\x01kw\x01j\0\x01s\x01@\x03\x03keys\x05value\0\x06ttl-ms\x03\0\x04\x04\
-\0\x03set\x01\x05\x01@\x01\x03keys\x01\0\x04\0\x06delete\x01\x06\x03\0\x1dportcu\
-llis:policy/state@0.1.0\x05\x07\x01B\x06\x01o\x02ss\x01p\0\x01@\x03\x04names\x05\
-valuew\x06labels\x01\x01\0\x04\0\x05count\x01\x02\x01@\x03\x04names\x05valueu\x06\
-labels\x01\x01\0\x04\0\x07observe\x01\x03\x03\0\x1fportcullis:policy/metrics@0.1\
-.0\x05\x08\x04\05portcullis:sdk/policy-with-all-of-its-exports-removed\x04\0\x0b\
-,\x01\0&policy-with-all-of-its-exports-removed\x03\0\0\0G\x09producers\x01\x0cpr\
-ocessed-by\x02\x0dwit-component\x070.258.3\x10wit-bindgen-rust\x060.61.1";
+\0\0w\x04\0\x06now-ms\x01\0\x03\0\x1dportcullis:policy/clock@0.1.0\x05\x02\x02\x03\
+\0\0\x04call\x01B\x1c\x02\x03\x02\x01\x03\x04\0\x04call\x03\0\0\x01r\x03\x04rate\
+y\x09period-msw\x05bursty\x04\0\x05limit\x03\0\x02\x01r\x03\x03keys\x04costy\x05\
+limit\x03\x04\0\x07request\x03\0\x04\x01r\x03\x07allowed\x7f\x09remainingy\x0ere\
+try-after-msw\x04\0\x07verdict\x03\0\x06\x01m\x08\x06tenant\x06server\x04team\x07\
+subject\x07session\x04peer\x06method\x06target\x04\0\x04part\x03\0\x08\x01p\x09\x01\
+r\x03\x04names\x05parts\x0a\x05limit\x03\x04\0\x04rule\x03\0\x0b\x04\0\x07limite\
+r\x03\x01\x01p\x0c\x01i\x0d\x01@\x01\x05rules\x0e\0\x0f\x04\0\x14[constructor]li\
+miter\x01\x10\x01h\x0d\x01h\x01\x01py\x01p\x07\x01j\0\x01\x14\x01@\x03\x04self\x11\
+\x04call\x12\x05costs\x13\0\x15\x04\0\x14[method]limiter.take\x01\x16\x01p\x05\x01\
+@\x01\x08requests\x17\0\x14\x04\0\x04take\x01\x18\x03\0\x1dportcullis:policy/quo\
+ta@0.1.0\x05\x04\x01B\x13\x02\x03\x02\x01\x03\x04\0\x04call\x03\0\0\x04\0\x08ver\
+ifier\x03\x01\x01ps\x01i\x02\x01@\x02\x07issuers\x03\x09audiences\x03\0\x04\x04\0\
+\x15[constructor]verifier\x01\x05\x01h\x02\x01h\x01\x01kw\x01j\x01\x08\x01s\x01@\
+\x02\x04self\x06\x04call\x07\0\x09\x04\0\x17[method]verifier.bearer\x01\x0a\x01j\
+\x01w\x01s\x01@\x02\x04self\x06\x05tokens\0\x0b\x04\0\x17[method]verifier.verify\
+\x01\x0c\x01ks\x01@\x02\x04self\x06\x05tokenw\0\x0d\x04\0\x17[method]verifier.cl\
+aims\x01\x0e\x03\0\x1bportcullis:policy/jwt@0.1.0\x05\x05\x02\x03\0\0\x08identit\
+y\x01B\x05\x02\x03\x02\x01\x06\x04\0\x08identity\x03\0\0\x01k\x01\x01@\x01\x09pr\
+esenteds\0\x02\x04\0\x06lookup\x01\x03\x03\0\x1cportcullis:policy/keys@0.1.0\x05\
+\x07\x01B\x0a\x01p}\x01k\0\x01@\x01\x03keys\0\x01\x04\0\x03get\x01\x02\x01kw\x01\
+j\0\x01s\x01@\x03\x03keys\x05value\0\x06ttl-ms\x03\0\x04\x04\0\x03set\x01\x05\x01\
+@\x01\x03keys\x01\0\x04\0\x06delete\x01\x06\x03\0\x1dportcullis:policy/state@0.1\
+.0\x05\x08\x01B\x06\x01o\x02ss\x01p\0\x01@\x03\x04names\x05valuew\x06labels\x01\x01\
+\0\x04\0\x05count\x01\x02\x01@\x03\x04names\x05valueu\x06labels\x01\x01\0\x04\0\x07\
+observe\x01\x03\x03\0\x1fportcullis:policy/metrics@0.1.0\x05\x09\x04\05portculli\
+s:sdk/policy-with-all-of-its-exports-removed\x04\0\x0b,\x01\0&policy-with-all-of\
+-its-exports-removed\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-comp\
+onent\x070.258.3\x10wit-bindgen-rust\x060.61.1";
 #[inline(never)]
 #[doc(hidden)]
 pub fn __link_custom_section_describing_imports() {

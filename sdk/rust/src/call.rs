@@ -54,6 +54,16 @@ impl Call {
         self.0.identity()
     }
 
+    /// The caller's subject: the identity without its team, roles, scopes and claims is a smaller copy.
+    pub fn subject(&self) -> Option<String> {
+        self.0.subject()
+    }
+
+    /// The caller's team.
+    pub fn team(&self) -> Option<String> {
+        self.0.team()
+    }
+
     /// The MCP session, in the eras that have one.
     pub fn session(&self) -> Option<String> {
         self.0.session()
@@ -77,6 +87,16 @@ impl Call {
     /// The tool's definition as its upstream lists it, as JSON text.
     pub fn definition(&self) -> Option<String> {
         self.0.definition()
+    }
+
+    /// The name of an upstream among the candidates of `route`, by its place there.
+    pub fn candidate(&self, index: u32) -> Option<String> {
+        self.0.candidate(index)
+    }
+
+    /// One label of a candidate.
+    pub fn candidate_label(&self, index: u32, label: &str) -> Option<String> {
+        self.0.candidate_label(index, label)
     }
 
     /// Whether this message calls a tool.
@@ -124,8 +144,21 @@ impl Reply {
     }
 }
 
+#[cfg(target_arch = "wasm32")]
+impl Call {
+    /// As the bindings of the host's functions take it.
+    pub(crate) fn raw(&self) -> &InnerCall {
+        &self.0
+    }
+}
+
 #[cfg(not(target_arch = "wasm32"))]
 impl Call {
+    /// As the native host's functions take it.
+    pub(crate) fn raw(&self) -> &Self {
+        self
+    }
+
     /// A call that a native host answers.
     pub fn native(view: Box<dyn crate::native::CallView>) -> Self {
         Self(view)

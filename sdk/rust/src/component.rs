@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 
 use crate::bindings::exports::portcullis::policy as exports;
 use crate::bindings::portcullis::policy::types as raw;
-use crate::{Call, Candidate, Denial, Edit, Entry, Identity, Manifest, Policy, Reply, logging};
+use crate::{Call, Caller, Candidate, Denial, Edit, Entry, Manifest, Policy, Reply, logging};
 
 /// Where the configured policy of this component lives. [`export!`](crate::export) implements it.
 pub trait Instance: Policy {
@@ -59,7 +59,7 @@ impl<P: Instance> exports::lifecycle::Guest for Component<P> {
 }
 
 impl<P: Instance> exports::authenticate::Guest for Component<P> {
-    fn authenticate(raw: &raw::Call) -> Result<Option<Identity>, Denial> {
+    fn authenticate(raw: &raw::Call) -> Result<Option<Caller>, Denial> {
         hook(|policy: &P| policy.authenticate(call(raw)))
     }
 }
@@ -71,7 +71,7 @@ impl<P: Instance> exports::admit::Guest for Component<P> {
 }
 
 impl<P: Instance> exports::route::Guest for Component<P> {
-    fn route(raw: &raw::Call, candidates: Vec<Candidate>) -> Result<Option<String>, Denial> {
+    fn route(raw: &raw::Call, candidates: Vec<Candidate>) -> Result<Option<u32>, Denial> {
         hook(|policy: &P| policy.route(call(raw), &candidates))
     }
 }

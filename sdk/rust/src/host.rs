@@ -48,24 +48,76 @@ pub mod clock {
 
 /// Grant `quota`: counters that outlive instances and hot swaps.
 pub mod quota {
-    pub use crate::bindings::portcullis::policy::quota::{Limit, Request, Verdict};
+    pub use crate::bindings::portcullis::policy::quota::{Limit, Part, Request, Rule, Verdict};
+
+    use crate::Call;
 
     /// Takes from every key or from none. One verdict per request, in order.
     pub fn take(requests: &[Request]) -> Vec<Verdict> {
         super::backend::quota::take(requests)
     }
+
+    /// Rules that stay the same: made once, in `configure`. The host finds the counters of each call.
+    #[derive(Debug)]
+    pub struct Limiter(super::backend::quota::Limiter);
+
+    impl Limiter {
+        /// Hands the rules over.
+        pub fn new(rules: &[Rule]) -> Self {
+            Self(super::backend::quota::Limiter::new(rules))
+        }
+
+        /// Takes from the counters of every rule, or from none; a rule whose cost is 0 does not take part.
+        ///
+        /// # Errors
+        ///
+        /// At least one refused: one verdict per rule that took part, in order.
+        pub fn take(&self, call: &Call, costs: &[u32]) -> Result<(), Vec<Verdict>> {
+            self.0.take(call.raw(), costs)
+        }
+    }
 }
 
 /// Grant `jwt`: the host holds the keys.
 pub mod jwt {
-    /// Verified claims as a JSON object. An empty list of audiences skips the audience.
-    ///
-    /// # Errors
-    ///
-    /// Why the token does not hold, from an open set: `malformed`, `unknown-issuer`, `wrong-audience`, `expired`,
-    /// `not-yet-valid`, `bad-signature`, `keys-unavailable`.
-    pub fn verify(token: &str, issuers: &[String], audiences: &[String]) -> Result<String, String> {
-        super::backend::jwt::verify(token, issuers, audiences)
+    use crate::Call;
+
+    /// What tokens are held against: made once, in `configure`.
+    #[derive(Debug)]
+    pub struct Verifier(super::backend::jwt::Verifier);
+
+    impl Verifier {
+        /// An empty list of issuers stands for all that the tenant has registered, one of audiences skips the audience.
+        pub fn new(issuers: &[String], audiences: &[String]) -> Self {
+            Self(super::backend::jwt::Verifier::new(issuers, audiences))
+        }
+
+        /// Checks the token of `Authorization: Bearer`, which is never copied into the policy. `Ok(None)` when there
+        /// is none, or one without the form of a JWT. A token that holds is named by a number: the same token's for
+        /// as long as the host remembers it, and never another one's.
+        ///
+        /// # Errors
+        ///
+        /// Why it does not hold, from an open set: `malformed`, `unknown-issuer`, `wrong-audience`, `expired`,
+        /// `not-yet-valid`, `bad-signature`, `keys-unavailable`.
+        pub fn bearer(&self, call: &Call) -> Result<Option<u64>, String> {
+            self.0.bearer(call.raw())
+        }
+
+        /// Checks a token from elsewhere.
+        ///
+        /// # Errors
+        ///
+        /// As [`Verifier::bearer`].
+        pub fn verify(&self, token: &str) -> Result<u64, String> {
+            self.0.verify(token)
+        }
+
+        /// The claims of the token that was checked last, a JSON object as its issuer wrote it; none for the number
+        /// of another.
+        pub fn claims(&self, token: u64) -> Option<String> {
+            self.0.claims(token)
+        }
     }
 }
 

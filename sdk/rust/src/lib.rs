@@ -68,6 +68,7 @@ pub mod native;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 
+pub use bindings::exports::portcullis::policy::authenticate::Caller;
 pub use bindings::exports::portcullis::policy::lifecycle::Manifest;
 pub use bindings::exports::portcullis::policy::route::Candidate;
 pub use bindings::exports::portcullis::policy::transform_listing::{Edit, Entry};

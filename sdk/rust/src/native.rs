@@ -3,6 +3,8 @@
 //! A native host answers through [`Host`], one per thread; messages come as [`CallView`] and [`ReplyView`].
 //! The double that tests use is in [`testing`](crate::testing).
 
+pub(crate) mod backend;
+
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -20,10 +22,18 @@ pub trait CallView {
     fn header(&self, name: &str) -> Option<String>;
     fn peer(&self) -> String;
     fn identity(&self) -> Option<Identity>;
+    fn subject(&self) -> Option<String> {
+        self.identity().map(|who| who.subject)
+    }
+    fn team(&self) -> Option<String> {
+        self.identity()?.team
+    }
     fn session(&self) -> Option<String>;
     fn arguments(&self) -> Option<String>;
     fn argument(&self, pointer: &str) -> Option<String>;
     fn definition(&self) -> Option<String>;
+    fn candidate(&self, index: u32) -> Option<String>;
+    fn candidate_label(&self, index: u32, label: &str) -> Option<String>;
 }
 
 /// What [`Reply`](crate::Reply) asks; see there.
@@ -55,7 +65,7 @@ pub trait Host {
         requests.iter().map(refused).collect()
     }
 
-    /// Verified claims as a JSON object.
+    /// The number that stands for a token, and its verified claims as a JSON object.
     ///
     /// # Errors
     ///
@@ -65,7 +75,7 @@ pub trait Host {
         _token: &str,
         _issuers: &[String],
         _audiences: &[String],
-    ) -> Result<String, String> {
+    ) -> Result<(u64, String), String> {
         Err("keys-unavailable".to_owned())
     }
 
@@ -112,71 +122,6 @@ pub fn install(host: Rc<dyn Host>) {
     HOST.with(|current| current.replace(host));
 }
 
-fn host() -> Rc<dyn Host> {
+pub(crate) fn host() -> Rc<dyn Host> {
     HOST.with(|current| Rc::clone(&current.borrow()))
-}
-
-/// The same paths as the bindings of a component, answered by the thread's host.
-pub(crate) mod backend {
-    pub(crate) mod logging {
-        use crate::logging::Level;
-
-        pub(crate) fn log(level: Level, message: &str) {
-            super::super::host().log(level, message);
-        }
-    }
-
-    pub(crate) mod clock {
-        pub(crate) fn now_ms() -> u64 {
-            super::super::host().now_ms()
-        }
-    }
-
-    pub(crate) mod quota {
-        use crate::quota::{Request, Verdict};
-
-        pub(crate) fn take(requests: &[Request]) -> Vec<Verdict> {
-            super::super::host().quota_take(requests)
-        }
-    }
-
-    pub(crate) mod jwt {
-        pub(crate) fn verify(
-            token: &str,
-            issuers: &[String],
-            audiences: &[String],
-        ) -> Result<String, String> {
-            super::super::host().jwt_verify(token, issuers, audiences)
-        }
-    }
-
-    pub(crate) mod keys {
-        pub(crate) fn lookup(presented: &str) -> Option<crate::Identity> {
-            super::super::host().key_lookup(presented)
-        }
-    }
-
-    pub(crate) mod state {
-        pub(crate) fn get(key: &str) -> Option<Vec<u8>> {
-            super::super::host().state_get(key)
-        }
-
-        pub(crate) fn set(key: &str, value: &[u8], ttl_ms: Option<u64>) -> Result<(), String> {
-            super::super::host().state_set(key, value, ttl_ms)
-        }
-
-        pub(crate) fn delete(key: &str) {
-            super::super::host().state_delete(key);
-        }
-    }
-
-    pub(crate) mod metrics {
-        pub(crate) fn count(name: &str, value: u64, labels: &[(String, String)]) {
-            super::super::host().metrics_count(name, value, labels);
-        }
-
-        pub(crate) fn observe(name: &str, value: f64, labels: &[(String, String)]) {
-            super::super::host().metrics_observe(name, value, labels);
-        }
-    }
 }

@@ -1,6 +1,6 @@
 //! The trait that a policy implements: its lifecycle, and the hooks with the answer of one that has no opinion.
 
-use crate::{Call, Candidate, Denial, Edit, Entry, Identity, Manifest, Reply};
+use crate::{Call, Caller, Candidate, Denial, Edit, Entry, Manifest, Reply};
 
 /// One policy, configured.
 ///
@@ -17,12 +17,13 @@ pub trait Policy: Sized + 'static {
     /// A sentence for the person who wrote the configuration; it names the field. See [`config`](crate::config).
     fn configure(config: &str) -> Result<Self, String>;
 
-    /// Says who is calling, or leaves the call to the next authenticator with `Ok(None)`.
+    /// Says who is calling, or leaves the call to the next authenticator with `Ok(None)`. An
+    /// [`Identity`](crate::Identity) becomes a [`Caller`] with `into`.
     ///
     /// # Errors
     ///
     /// Credentials that are recognised and do not hold.
-    fn authenticate(&self, _call: &Call) -> Result<Option<Identity>, Denial> {
+    fn authenticate(&self, _call: &Call) -> Result<Option<Caller>, Denial> {
         Ok(None)
     }
 
@@ -35,12 +36,12 @@ pub trait Policy: Sized + 'static {
         Ok(())
     }
 
-    /// Chooses one of the healthy candidates by its `upstream`, or keeps the host's choice with `Ok(None)`.
+    /// Chooses one of the healthy candidates by its place, or keeps the host's choice with `Ok(None)`.
     ///
     /// # Errors
     ///
     /// Why the call can go nowhere.
-    fn route(&self, _call: &Call, _candidates: &[Candidate]) -> Result<Option<String>, Denial> {
+    fn route(&self, _call: &Call, _candidates: &[Candidate]) -> Result<Option<u32>, Denial> {
         Ok(None)
     }
 

@@ -16,10 +16,12 @@
 //! ```
 
 mod call;
+mod callers;
 mod gcra;
 mod host;
 mod manifest;
 
 pub use call::{Call, reply};
+pub use callers::Callers;
 pub use host::{Host, Sample};
 pub use manifest::manifest_problems;

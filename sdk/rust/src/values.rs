@@ -1,6 +1,6 @@
 //! Constructors for the contract's records, so that a policy reads as what it decides.
 
-use crate::{Denial, Identity};
+use crate::{Caller, Denial, Identity};
 
 impl Identity {
     /// A caller without team, roles or scopes.
@@ -40,6 +40,12 @@ impl Identity {
     pub fn with_claims(mut self, claims: impl Into<String>) -> Self {
         self.claims = claims.into();
         self
+    }
+}
+
+impl From<Identity> for Caller {
+    fn from(identity: Identity) -> Self {
+        Self::Identity(identity)
     }
 }
 

@@ -39,18 +39,14 @@ pub fn to_policy_identity(identity: &host::Identity) -> policy::Identity {
 
 pub fn to_policy_candidate(candidate: &host::Candidate) -> policy::Candidate {
     let host::Candidate {
-        upstream,
         healthy,
         in_flight,
         latency_us,
-        labels,
-    } = candidate.clone();
+    } = *candidate;
     policy::Candidate {
-        upstream,
         healthy,
         in_flight,
         latency_us,
-        labels,
     }
 }
 
@@ -67,14 +63,14 @@ pub fn to_host_edit(edit: policy::Edit) -> host::Edit {
     }
 }
 
-pub fn to_host_request(request: &policy::quota::Request) -> host::QuotaRequest {
+pub fn to_host_take(request: &policy::quota::Request) -> host::QuotaTake<'_> {
     let policy::quota::Limit {
         rate,
         period_ms,
         burst,
     } = request.limit;
-    host::QuotaRequest {
-        key: request.key.clone(),
+    host::QuotaTake {
+        key: &request.key,
         cost: request.cost,
         limit: host::QuotaLimit {
             rate,

@@ -57,8 +57,8 @@ impl native::Host for Forward {
     }
 
     fn quota_take(&self, requests: &[Request]) -> Vec<Verdict> {
-        let requests: Vec<_> = requests.iter().map(convert::to_host_request).collect();
-        let verdicts = ask(|of| of.services.quota_take(&of.scope, &requests)).unwrap_or_default();
+        let takes: Vec<_> = requests.iter().map(convert::to_host_take).collect();
+        let verdicts = ask(|of| of.services.quota_take(&of.scope, &takes)).unwrap_or_default();
         verdicts.iter().map(convert::to_policy_verdict).collect()
     }
 
@@ -67,9 +67,10 @@ impl native::Host for Forward {
         token: &str,
         issuers: &[String],
         audiences: &[String],
-    ) -> Result<String, String> {
+    ) -> Result<(u64, String), String> {
         ask(|of| of.services.jwt_verify(&of.scope, token, issuers, audiences))
             .unwrap_or_else(|| Err("keys-unavailable".to_owned()))
+            .map(|token| (token.number, token.claims.as_ref().to_owned()))
     }
 
     fn key_lookup(&self, presented: &str) -> Option<Identity> {
@@ -136,6 +137,14 @@ impl native::CallView for CallOf {
         self.0.identity().map(convert::to_policy_identity)
     }
 
+    fn subject(&self) -> Option<String> {
+        self.0.identity().map(|who| who.subject.clone())
+    }
+
+    fn team(&self) -> Option<String> {
+        self.0.identity()?.team.clone()
+    }
+
     fn session(&self) -> Option<String> {
         self.0.session().map(str::to_owned)
     }
@@ -150,6 +159,16 @@ impl native::CallView for CallOf {
 
     fn definition(&self) -> Option<String> {
         self.0.definition().map(str::to_owned)
+    }
+
+    fn candidate(&self, index: u32) -> Option<String> {
+        let index = usize::try_from(index).ok()?;
+        self.0.candidate(index).map(str::to_owned)
+    }
+
+    fn candidate_label(&self, index: u32, label: &str) -> Option<String> {
+        let index = usize::try_from(index).ok()?;
+        self.0.candidate_label(index, label).map(str::to_owned)
     }
 }
 

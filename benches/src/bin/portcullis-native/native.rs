@@ -1,5 +1,6 @@
 //! A policy of the SDK as hooks of the gateway's, without a sandbox in between.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use portcullis_gateway::policy::Hooks;
@@ -7,17 +8,45 @@ use portcullis_sandbox::{
     BindError, BindingSettings, CallView, Candidate, Denial, Edit, Entry, Hook, HookResult,
     Identity, ReplyView,
 };
-use portcullis_sdk::{Call, Policy, Reply};
+use portcullis_sdk::{Call, Caller, Policy, Reply};
 
 use crate::convert;
 use crate::host::{self, Backing, CallOf, ReplyOf};
+
+/// A policy, and the callers that it had its host keep.
+struct Instance<P> {
+    policy: P,
+    callers: HashMap<u32, Arc<Identity>>,
+}
+
+impl<P> Instance<P> {
+    fn new(policy: P) -> Self {
+        Self {
+            policy,
+            callers: HashMap::new(),
+        }
+    }
+
+    fn identity(&mut self, caller: Caller) -> Result<Arc<Identity>, portcullis_sdk::Denial> {
+        let unknown = || portcullis_sdk::Denial::unavailable("no such caller");
+        match caller {
+            Caller::Identity(identity) => Ok(Arc::new(convert::to_host_identity(identity))),
+            Caller::Keep((number, identity)) => {
+                let identity = Arc::new(convert::to_host_identity(identity));
+                self.callers.insert(number, Arc::clone(&identity));
+                Ok(identity)
+            }
+            Caller::Kept(number) => self.callers.get(&number).cloned().ok_or_else(unknown),
+        }
+    }
+}
 
 /// A bound policy. Policies are written for one thread, so each call has one of its own for the time being, as it has
 /// an instance in the sandbox.
 pub struct Native<P> {
     hooks: Vec<Hook>,
     config: String,
-    idle: Mutex<Vec<P>>,
+    idle: Mutex<Vec<Instance<P>>>,
     backing: Arc<Backing>,
 }
 
@@ -33,27 +62,36 @@ impl<P: Policy + Send> Native<P> {
         Ok(Arc::new(Self {
             hooks,
             config: settings.config,
-            idle: Mutex::new(vec![policy]),
+            idle: Mutex::new(vec![Instance::new(policy)]),
             backing,
         }))
     }
 
     fn run<T>(&self, hook: impl FnOnce(&P) -> Result<T, portcullis_sdk::Denial>) -> HookResult<T> {
+        self.run_instance(|instance| hook(&instance.policy))
+    }
+
+    fn run_instance<T>(
+        &self,
+        hook: impl FnOnce(&mut Instance<P>) -> Result<T, portcullis_sdk::Denial>,
+    ) -> HookResult<T> {
         let idle = self
             .idle
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .pop();
         let answer = host::serving(&self.backing, || {
-            let policy = match idle {
-                Some(policy) => policy,
-                None => P::configure(&self.config).map_err(portcullis_sdk::Denial::unavailable)?,
+            let mut instance = match idle {
+                Some(instance) => instance,
+                None => P::configure(&self.config)
+                    .map(Instance::new)
+                    .map_err(portcullis_sdk::Denial::unavailable)?,
             };
-            let answer = hook(&policy);
+            let answer = hook(&mut instance);
             self.idle
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
-                .push(policy);
+                .push(instance);
             answer
         });
         Ok(answer.map_err(|denial| Denial {
@@ -74,11 +112,10 @@ impl<P: Policy + Send> Hooks for Native<P> {
         &self.hooks
     }
 
-    fn authenticate(&self, view: &Arc<dyn CallView>) -> HookResult<Option<Identity>> {
-        self.run(|policy| {
-            Ok(policy
-                .authenticate(&call(view))?
-                .map(convert::to_host_identity))
+    fn authenticate(&self, view: &Arc<dyn CallView>) -> HookResult<Option<Arc<Identity>>> {
+        self.run_instance(|instance| {
+            let caller = instance.policy.authenticate(&call(view))?;
+            caller.map(|caller| instance.identity(caller)).transpose()
         })
     }
 
@@ -90,12 +127,13 @@ impl<P: Policy + Send> Hooks for Native<P> {
         &self,
         view: &Arc<dyn CallView>,
         candidates: &[Candidate],
-    ) -> HookResult<Option<String>> {
+    ) -> HookResult<Option<usize>> {
         let candidates: Vec<_> = candidates
             .iter()
             .map(convert::to_policy_candidate)
             .collect();
-        self.run(|policy| policy.route(&call(view), &candidates))
+        let choice = self.run(|policy| policy.route(&call(view), &candidates))?;
+        Ok(choice.map(|place| place.and_then(|place| usize::try_from(place).ok())))
     }
 
     fn transform_call(&self, view: &Arc<dyn CallView>) -> HookResult<Option<String>> {

@@ -25,7 +25,7 @@ pub trait Hooks: Send + Sync {
     ///
     /// # Errors
     /// As the binding's.
-    fn authenticate(&self, call: &Arc<dyn CallView>) -> HookResult<Option<Identity>>;
+    fn authenticate(&self, call: &Arc<dyn CallView>) -> HookResult<Option<Arc<Identity>>>;
     /// See [`Binding::admit`].
     ///
     /// # Errors
@@ -39,7 +39,7 @@ pub trait Hooks: Send + Sync {
         &self,
         call: &Arc<dyn CallView>,
         candidates: &[Candidate],
-    ) -> HookResult<Option<String>>;
+    ) -> HookResult<Option<usize>>;
     /// See [`Binding::transform_call`].
     ///
     /// # Errors
@@ -70,7 +70,7 @@ impl Hooks for Binding {
         self.plugin().hooks()
     }
 
-    fn authenticate(&self, call: &Arc<dyn CallView>) -> HookResult<Option<Identity>> {
+    fn authenticate(&self, call: &Arc<dyn CallView>) -> HookResult<Option<Arc<Identity>>> {
         Self::authenticate(self, call)
     }
 
@@ -82,7 +82,7 @@ impl Hooks for Binding {
         &self,
         call: &Arc<dyn CallView>,
         candidates: &[Candidate],
-    ) -> HookResult<Option<String>> {
+    ) -> HookResult<Option<usize>> {
         Self::route(self, call, candidates)
     }
 
@@ -204,11 +204,7 @@ impl Bound {
     }
 
     fn metrics(&self, hook: Hook) -> Option<&HookMetrics> {
-        Hook::ALL
-            .iter()
-            .position(|known| *known == hook)
-            .and_then(|at| self.metrics.get(at))
-            .and_then(Option::as_ref)
+        self.metrics.get(hook.place()).and_then(Option::as_ref)
     }
 
     /// Runs one hook: measures it, and turns its denial or failure into a refusal.

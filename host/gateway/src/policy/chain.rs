@@ -41,16 +41,17 @@ impl Chain {
         Self { steps, anonymous }
     }
 
+    fn bindings(&self, hook: Hook) -> &[Arc<Bound>] {
+        self.steps
+            .get(hook.place())
+            .map(Vec::as_slice)
+            .unwrap_or_default()
+    }
+
     /// The bindings of one step that this call reaches.
     fn step<'a>(&'a self, hook: Hook, call: &'a Call) -> impl Iterator<Item = &'a Arc<Bound>> {
-        let at = Hook::ALL
+        self.bindings(hook)
             .iter()
-            .position(|known| *known == hook)
-            .unwrap_or_default();
-        self.steps
-            .get(at)
-            .into_iter()
-            .flatten()
             .filter(|bound| bound.selects(call))
     }
 
@@ -61,15 +62,11 @@ impl Chain {
     /// 401 when nobody recognises the caller and the chain does not let anonymous callers through.
     pub fn authenticate(&self, call: &Arc<Call>) -> Result<Arc<Identity>, Refusal> {
         let view: Arc<dyn CallView> = Arc::<Call>::clone(call);
-        let at = Hook::ALL
-            .iter()
-            .position(|known| *known == Hook::Authenticate)
-            .unwrap_or_default();
-        for bound in self.steps.get(at).into_iter().flatten() {
+        for bound in self.bindings(Hook::Authenticate) {
             if let Some(Some(identity)) =
                 bound.run(Hook::Authenticate, call, |hooks| hooks.authenticate(&view))?
             {
-                return Ok(Arc::new(identity));
+                return Ok(identity);
             }
         }
         self.anonymous.clone().ok_or_else(|| {
@@ -95,7 +92,7 @@ impl Chain {
         self.step(Hook::Route, call).next().is_some()
     }
 
-    /// Where to: the first choice wins; none keeps the host's.
+    /// Where to, by the candidate's place: the first choice wins; none keeps the host's.
     ///
     /// # Errors
     /// As [`Chain::admit`].
@@ -103,7 +100,7 @@ impl Chain {
         &self,
         call: &Permitted,
         candidates: &[Candidate],
-    ) -> Result<Option<String>, Refusal> {
+    ) -> Result<Option<usize>, Refusal> {
         let view: Arc<dyn CallView> = Arc::<Call>::clone(call.call());
         for bound in self.step(Hook::Route, call) {
             if let Some(Some(choice)) =

@@ -73,7 +73,7 @@ pub async fn find(call: &Permitted, tracker: &TaskTracker) -> Result<Route, Refu
         false => None,
     };
     let upstream = match chosen {
-        Some(name) => replicas.iter().find(|replica| replica.name() == name),
+        Some(place) => replicas.get(place),
         None => least_in_flight(replicas),
     };
     let upstream = upstream.cloned().ok_or_else(|| {
@@ -99,15 +99,9 @@ fn least_in_flight(replicas: &[Arc<Upstream>]) -> Option<&Arc<Upstream>> {
 
 fn candidates(replicas: &[Arc<Upstream>]) -> Vec<Candidate> {
     let candidate = |replica: &Arc<Upstream>| Candidate {
-        upstream: replica.name().to_owned(),
         healthy: replica.healthy(),
         in_flight: replica.in_flight(),
         latency_us: replica.latency_us(),
-        labels: replica
-            .labels()
-            .iter()
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect(),
     };
     replicas.iter().map(candidate).collect()
 }

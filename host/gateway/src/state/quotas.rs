@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use indexmap::IndexMap;
-use portcullis_sandbox::{QuotaRequest, QuotaVerdict};
+use portcullis_sandbox::{QuotaTake, QuotaVerdict};
 use sha2::{Digest, Sha256};
 
 use super::gcra::{Limit, NEVER_MS, Outcome, Slot};
@@ -65,7 +65,7 @@ impl QuotaScope {
     }
 
     /// [`QuotaScope::take_all`], now.
-    pub fn take(&self, requests: &[QuotaRequest]) -> Vec<QuotaVerdict> {
+    pub fn take(&self, requests: &[QuotaTake<'_>]) -> Vec<QuotaVerdict> {
         self.take_all(requests, self.clock.now_ns())
     }
 
@@ -77,7 +77,7 @@ impl QuotaScope {
     ///
     /// [`NEVER_MS`] (`u64::MAX`) as `retry_after_ms` says that no wait helps: the cost is above the burst, the
     /// limit lets nothing through (a rate, period or burst of 0), or the list of requests is too long.
-    pub fn take_all(&self, requests: &[QuotaRequest], now_ns: u64) -> Vec<QuotaVerdict> {
+    pub fn take_all(&self, requests: &[QuotaTake<'_>], now_ns: u64) -> Vec<QuotaVerdict> {
         if requests.len() > self.bounds.quota_requests_max {
             self.meter.quota_requests_refused.inc();
             return requests.iter().map(|_| refusal(0, NEVER_MS)).collect();
@@ -121,8 +121,8 @@ impl QuotaScope {
 
     /// Answers one request, as if those before it were granted. Adds at the end of the map and removes nothing,
     /// so that indices stay what they are until the call is over.
-    fn step(&self, counters: &mut Counters, request: &QuotaRequest, now_ns: u64) -> Step {
-        let QuotaRequest { key, cost, limit } = request;
+    fn step(&self, counters: &mut Counters, request: &QuotaTake<'_>, now_ns: u64) -> Step {
+        let QuotaTake { key, cost, limit } = request;
         let Some(limit) = Limit::new(limit.rate, limit.period_ms, limit.burst) else {
             return Step::refused(0, NEVER_MS);
         };

@@ -7,7 +7,7 @@ mod values;
 
 use std::time::Duration;
 
-use portcullis_sandbox::{QuotaLimit, QuotaRequest};
+use portcullis_sandbox::{QuotaLimit, QuotaTake};
 use prometheus::Registry;
 
 use super::{Clock, StateBounds, StateRoom};
@@ -18,9 +18,9 @@ fn room(bounds: StateBounds) -> (StateRoom, Clock, Registry) {
     (room, clock, registry)
 }
 
-fn request(key: &str, cost: u32, (rate, period_ms, burst): (u32, u64, u32)) -> QuotaRequest {
-    QuotaRequest {
-        key: key.to_owned(),
+fn request(key: &str, cost: u32, (rate, period_ms, burst): (u32, u64, u32)) -> QuotaTake<'_> {
+    QuotaTake {
+        key,
         cost,
         limit: QuotaLimit {
             rate,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use portcullis_sandbox::{
-    CallView, Identity, LogLevel, QuotaRequest, QuotaVerdict, Scope, Services,
+    CallView, Identity, LogLevel, QuotaTake, QuotaVerdict, Scope, Services, VerifiedToken,
 };
 
 /// A call that says nothing.
@@ -43,6 +43,12 @@ impl CallView for Call {
     fn definition(&self) -> Option<&str> {
         None
     }
+    fn candidate(&self, _: usize) -> Option<&str> {
+        None
+    }
+    fn candidate_label(&self, _: usize, _: &str) -> Option<&str> {
+        None
+    }
 }
 
 /// Services that allow everything and keep nothing.
@@ -53,8 +59,8 @@ impl Services for Recorder {
     fn now_ms(&self) -> u64 {
         1
     }
-    fn quota_take(&self, _: &Scope, requests: &[QuotaRequest]) -> Vec<QuotaVerdict> {
-        requests
+    fn quota_take(&self, _: &Scope, takes: &[QuotaTake<'_>]) -> Vec<QuotaVerdict> {
+        takes
             .iter()
             .map(|_| QuotaVerdict {
                 allowed: true,
@@ -63,7 +69,13 @@ impl Services for Recorder {
             })
             .collect()
     }
-    fn jwt_verify(&self, _: &Scope, _: &str, _: &[String], _: &[String]) -> Result<String, String> {
+    fn jwt_verify(
+        &self,
+        _: &Scope,
+        _: &str,
+        _: &[String],
+        _: &[String],
+    ) -> Result<VerifiedToken, String> {
         Err("malformed".into())
     }
     fn key_lookup(&self, _: &Scope, _: &str) -> Option<Identity> {

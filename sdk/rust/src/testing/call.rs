@@ -18,6 +18,7 @@ pub struct Call {
     session: Option<String>,
     arguments: Option<String>,
     definition: Option<String>,
+    candidates: Vec<(String, Vec<(String, String)>)>,
 }
 
 impl Call {
@@ -47,6 +48,7 @@ impl Call {
             session: None,
             arguments: None,
             definition: None,
+            candidates: Vec::new(),
         }
     }
 
@@ -113,6 +115,15 @@ impl Call {
         self
     }
 
+    /// Adds the name and the labels of a candidate for `route`.
+    #[must_use]
+    pub fn candidate(mut self, name: &str, labels: &[(&str, &str)]) -> Self {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let labels = labels.iter().map(owned).collect();
+        self.candidates.push((name.to_owned(), labels));
+        self
+    }
+
     /// The message as a policy sees it.
     pub fn build(self) -> crate::Call {
         crate::Call::native(Box::new(self))
@@ -164,6 +175,17 @@ impl CallView for Call {
 
     fn definition(&self) -> Option<String> {
         self.definition.clone()
+    }
+
+    fn candidate(&self, index: u32) -> Option<String> {
+        let (name, _) = self.candidates.get(index as usize)?;
+        Some(name.clone())
+    }
+
+    fn candidate_label(&self, index: u32, label: &str) -> Option<String> {
+        let (_, labels) = self.candidates.get(index as usize)?;
+        let (_, value) = labels.iter().find(|(name, _)| name == label)?;
+        Some(value.clone())
     }
 }
 

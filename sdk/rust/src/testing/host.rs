@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 
 use crate::Identity;
@@ -54,7 +55,7 @@ impl Host {
         self.0.now_ms.set(self.0.now_ms.get().saturating_add(by_ms));
     }
 
-    /// What `jwt.verify` says about a token: its claims as a JSON object, or why it does not hold.
+    /// What the host's `jwt` says about a token: its claims as a JSON object, or why it does not hold.
     #[must_use]
     pub fn token(self, token: &str, verdict: Result<&str, &str>) -> Self {
         let verdict = verdict.map(str::to_owned).map_err(str::to_owned);
@@ -82,7 +83,7 @@ impl Host {
         self.0.quota_requests.borrow().clone()
     }
 
-    /// Issuers and audiences of every `jwt.verify`, in order.
+    /// Issuers and audiences of every token that was checked, in order.
     pub fn verified(&self) -> Vec<(Vec<String>, Vec<String>)> {
         self.0.verified.borrow().clone()
     }
@@ -117,13 +118,16 @@ impl native::Host for State {
         token: &str,
         issuers: &[String],
         audiences: &[String],
-    ) -> Result<String, String> {
+    ) -> Result<(u64, String), String> {
         self.verified
             .borrow_mut()
             .push((issuers.to_vec(), audiences.to_vec()));
         let tokens = self.tokens.borrow();
         let known = tokens.get(token).cloned();
-        known.unwrap_or_else(|| Err("malformed".to_owned()))
+        let claims = known.unwrap_or_else(|| Err("malformed".to_owned()))?;
+        let mut hasher = DefaultHasher::new();
+        (token, &claims).hash(&mut hasher);
+        Ok((hasher.finish(), claims))
     }
 
     fn key_lookup(&self, presented: &str) -> Option<Identity> {
@@ -161,6 +165,7 @@ impl native::Host for State {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Call;
     use super::Host;
     use crate::logging::Level;
     use crate::{Identity, clock, jwt, keys, logging, metrics, state};
@@ -169,12 +174,24 @@ mod tests {
     fn answers_and_remembers() {
         let host = Host::new()
             .at_ms(1_000)
-            .token("good", Ok("{}"))
-            .token("late", Err("expired"))
+            .token("a.b.good", Ok("{}"))
+            .token("a.b.late", Err("expired"))
             .key("pk_1", Identity::new("alice").with_team("core"));
-        assert_eq!(jwt::verify("good", &[], &[]), Ok("{}".to_owned()));
-        assert_eq!(jwt::verify("late", &[], &[]), Err("expired".to_owned()));
-        assert_eq!(jwt::verify("other", &[], &[]), Err("malformed".to_owned()));
+        let verifier = jwt::Verifier::new(&[], &[]);
+        let good = verifier.verify("a.b.good").unwrap();
+        assert_eq!(verifier.claims(good).as_deref(), Some("{}"));
+        assert_eq!(verifier.claims(good.wrapping_add(1)), None);
+        for (token, reason) in [
+            ("a.b.late", "expired"),
+            ("a.b.other", "malformed"),
+            ("no", "malformed"),
+        ] {
+            assert_eq!(verifier.verify(token), Err(reason.to_owned()), "{token}");
+        }
+        let call = Call::message("ping").header("authorization", "Bearer a.b.good");
+        assert_eq!(verifier.bearer(&call.build()), Ok(Some(good)));
+        let basic = Call::message("ping").header("authorization", "Basic a.b.good");
+        assert_eq!(verifier.bearer(&basic.build()), Ok(None));
         assert_eq!(keys::lookup("pk_1").unwrap().team.as_deref(), Some("core"));
         assert_eq!(keys::lookup("pk_2"), None);
 
@@ -193,7 +210,7 @@ mod tests {
     fn a_thread_without_a_host_fails_closed() {
         std::thread::spawn(|| {
             assert_eq!(keys::lookup("pk_1"), None);
-            assert!(jwt::verify("good", &[], &[]).is_err());
+            assert!(jwt::Verifier::new(&[], &[]).verify("a.b.good").is_err());
             assert!(state::set("k", b"v", None).is_err());
         })
         .join()

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use portcullis_sandbox::{Identity, LogLevel, QuotaRequest, QuotaVerdict, Scope, Services};
+use portcullis_sandbox::{
+    Identity, LogLevel, QuotaTake, QuotaVerdict, Scope, Services, VerifiedToken,
+};
 
 use super::guest_log;
 use super::jwt::Asked;
@@ -28,8 +30,8 @@ impl Services for BindingServices {
         self.clock.now_ms()
     }
 
-    fn quota_take(&self, _: &Scope, requests: &[QuotaRequest]) -> Vec<QuotaVerdict> {
-        self.quotas.take(requests)
+    fn quota_take(&self, _: &Scope, takes: &[QuotaTake<'_>]) -> Vec<QuotaVerdict> {
+        self.quotas.take(takes)
     }
 
     fn jwt_verify(
@@ -38,16 +40,12 @@ impl Services for BindingServices {
         token: &str,
         issuers: &[String],
         audiences: &[String],
-    ) -> Result<String, String> {
+    ) -> Result<VerifiedToken, String> {
         let now_s = self.clock.now_ms() / 1_000;
-        match self
-            .tenant
+        self.tenant
             .issuers()
             .verify(token, Asked { issuers, audiences }, now_s)
-        {
-            Ok(claims) => Ok(claims.as_ref().to_owned()),
-            Err(refusal) => Err(refusal.code().to_owned()),
-        }
+            .map_err(|refusal| refusal.code().to_owned())
     }
 
     fn key_lookup(&self, _: &Scope, presented: &str) -> Option<Identity> {

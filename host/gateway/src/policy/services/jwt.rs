@@ -15,8 +15,10 @@ mod token;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use portcullis_sandbox::VerifiedToken;
 use tokio::time::{Instant, timeout_at};
 
 use super::error::{IssuerProblem, TenantServicesError};
@@ -33,6 +35,9 @@ pub(super) use refusal::JwtRefusal;
 
 /// The hash's own length (RFC 7518, 3.2).
 const SECRET_BYTES_MIN: usize = 32;
+
+/// The next token that passes has this number: no two of the process have the same.
+static NUMBERS: AtomicU64 = AtomicU64::new(1);
 
 /// Chooses the implementation of signatures for the process. That one was chosen before is fine.
 pub(super) fn install_crypto() {
@@ -91,13 +96,13 @@ impl Issuers {
         self.specs == *specs
     }
 
-    /// The token's claims, byte for byte as its issuer wrote them, or why it does not hold.
+    /// The token's number and its claims, byte for byte as its issuer wrote them, or why it does not hold.
     pub(super) fn verify(
         &self,
         text: &str,
         asked: Asked<'_>,
         now_s: u64,
-    ) -> Result<Arc<str>, JwtRefusal> {
+    ) -> Result<VerifiedToken, JwtRefusal> {
         if let Some(hit) = self.verified.get(text) {
             // Keys that were renewed since may no longer hold the one that signed it.
             if self
@@ -106,7 +111,7 @@ impl Issuers {
                 .is_some_and(|keys| keys.are(&hit.keys))
             {
                 hit.claims.check(asked, now_s)?;
-                return Ok(Arc::clone(&hit.payload));
+                return Ok(hit.token.clone());
             }
         }
         let token = Token::parse(text)?;
@@ -121,14 +126,17 @@ impl Issuers {
             Match::Bad => return Err(JwtRefusal::BadSignature),
             Match::UnknownKey => return Err(keys.missed()),
         }
-        let payload: Arc<str> = token.payload.into();
         let verified = Verified {
-            payload: Arc::clone(&payload),
+            token: VerifiedToken {
+                number: NUMBERS.fetch_add(1, Ordering::Relaxed),
+                claims: token.payload.into(),
+            },
             claims: token.claims,
             keys: set,
         };
+        let token = verified.token.clone();
         self.verified.insert(text, verified);
-        Ok(payload)
+        Ok(token)
     }
 
     /// Waits until every key set behind a URL was asked for once; true when all of them are there.

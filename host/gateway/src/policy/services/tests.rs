@@ -85,7 +85,7 @@ impl Bench {
             .issuers()
             .verify(token, asked, self.clock.now_ms() / 1_000);
         claims
-            .map(|claims| claims.as_ref().to_owned())
+            .map(|token| token.claims.as_ref().to_owned())
             .map_err(|refusal| refusal.code())
     }
 }

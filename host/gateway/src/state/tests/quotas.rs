@@ -226,9 +226,7 @@ fn a_full_room_refuses_new_keys_alone_until_one_is_free() {
         "b and c are full again"
     );
 
-    let many: Vec<_> = (0..5)
-        .map(|key| request(&key.to_string(), 1, limit))
-        .collect();
+    let many = ["0", "1", "2", "3", "4"].map(|key| request(key, 1, limit));
     assert!(
         quotas
             .take(&many)
@@ -286,9 +284,9 @@ fn threads_together_never_take_more_than_the_burst() {
                 for _ in 0..200 {
                     // Half of the threads need both, the other half one: what is refused for both costs neither.
                     let requests = if thread % 2 == 0 {
-                        vec![a.clone(), b.clone()]
+                        vec![a, b]
                     } else {
-                        vec![a.clone()]
+                        vec![a]
                     };
                     if quotas.take(&requests).iter().all(|verdict| verdict.allowed) {
                         taken.fetch_add(1, Ordering::Relaxed);
@@ -358,9 +356,10 @@ proptest! {
     ) {
         let (room, _, _) = room(StateBounds { quota_keys_max: 2, ..StateBounds::default() });
         let quotas = room.quotas("acme", "rate-limit");
+        const KEYS: [&str; 4] = ["0", "1", "2", "3"];
         let requests: Vec<_> = requests
             .into_iter()
-            .map(|(key, cost, rate, period_ms, burst)| request(&key.to_string(), cost, (rate, period_ms, burst)))
+            .map(|(key, cost, rate, period_ms, burst)| request(KEYS[usize::from(key)], cost, (rate, period_ms, burst)))
             .collect();
         for now_ns in times {
             prop_assert_eq!(quotas.take_all(&requests, now_ns).len(), requests.len());

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use portcullis_sandbox::VerifiedToken;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
@@ -20,7 +21,7 @@ const ENTRY_BYTES: usize = 256;
 
 /// A token that passed.
 pub(super) struct Verified {
-    pub(super) payload: Arc<str>,
+    pub(super) token: VerifiedToken,
     pub(super) claims: Claims,
     /// The keys that it was verified with: it stands for as long as its issuer has these.
     pub(super) keys: Arc<KeySet>,
@@ -38,7 +39,7 @@ impl Weighter<Box<str>, Arc<Verified>> for Weigh {
     fn weight(&self, token: &Box<str>, verified: &Arc<Verified>) -> u64 {
         let bytes = token
             .len()
-            .saturating_add(verified.payload.len())
+            .saturating_add(verified.token.claims.len())
             .saturating_add(ENTRY_BYTES);
         u64::try_from(bytes).unwrap_or(u64::MAX)
     }

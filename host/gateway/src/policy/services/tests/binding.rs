@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portcullis_sandbox::{LogLevel, QuotaLimit, QuotaRequest, Scope};
+use portcullis_sandbox::{LogLevel, QuotaLimit, QuotaTake, Scope};
 use sha2::{Digest, Sha256};
 
 use super::{Bench, JwksTiming, NOW_S};
@@ -81,8 +81,8 @@ async fn keys_speak_for_an_identity_until_they_expire() {
 async fn a_hot_swap_keeps_counters_and_values() {
     let bench = Bench::new(JwksTiming::default());
     let here = scope("acme", "rate-limit");
-    let request = QuotaRequest {
-        key: "alice".to_owned(),
+    let request = QuotaTake {
+        key: "alice",
         cost: 1,
         limit: QuotaLimit {
             rate: 1,

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::signer::{Signer, claims};
-use super::{Bench, ISS, JwksTiming, NOW_S, named, with_jwks, with_secret};
+use super::{Bench, ISS, JwksTiming, NOW_S, TenantServices, named, with_jwks, with_secret};
 use crate::policy::services::jwt::{Asked, JwtRefusal};
 
 const SECRET: &str = "an-example-secret-of-enough-bytes";
@@ -403,6 +403,31 @@ async fn a_generation_with_the_same_issuers_remembers_and_another_does_not() {
         bench.verify(&before, &token).is_ok(),
         "requests in flight end on what they began with"
     );
+}
+
+#[tokio::test]
+async fn a_token_has_a_number_of_its_own() {
+    let bench = Bench::new(JwksTiming::default());
+    let tenant = bench.tenant(&[("main", with_secret(ISS, SECRET))]);
+    let globex = bench
+        .shared
+        .tenant("globex", &named(&[("main", with_secret(ISS, SECRET))]), &[])
+        .unwrap();
+    let asked = Asked {
+        issuers: &[],
+        audiences: &[],
+    };
+    let signer = Signer::hs256(SECRET.as_bytes());
+    let [alice, bob] = ["alice", "bob"].map(|sub| signer.token(&claims(json!({ "sub": sub }))));
+    let number = |tenant: &TenantServices, token: &str| {
+        let verified = tenant.issuers().verify(token, asked, NOW_S);
+        verified.map(|verified| verified.number)
+    };
+    let first = number(&tenant, &alice);
+    assert!(first.is_ok());
+    assert_eq!(number(&tenant, &alice), first);
+    assert_ne!(number(&tenant, &bob), first);
+    assert_ne!(number(&globex, &alice), first, "another tenant's");
 }
 
 proptest! {
