@@ -136,7 +136,7 @@ mod tests {
     #[tokio::test]
     async fn a_wake_from_elsewhere_arrives() {
         let (sender, receiver) = tokio::sync::oneshot::channel();
-        let waiting = tokio::spawn(Eager::new(receiver));
+        let waiting = tokio_util::task::TaskTracker::new().spawn(Eager::new(receiver));
         tokio::task::yield_now().await;
         sender.send(7).unwrap();
         assert_eq!(waiting.await.unwrap().unwrap(), 7);

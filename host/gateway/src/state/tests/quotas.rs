@@ -283,11 +283,7 @@ fn threads_together_never_take_more_than_the_burst() {
                 let b = request("b", 1, (1, 3_600_000, burst_b));
                 for _ in 0..200 {
                     // Half of the threads need both, the other half one: what is refused for both costs neither.
-                    let requests = if thread % 2 == 0 {
-                        vec![a, b]
-                    } else {
-                        vec![a]
-                    };
+                    let requests = if thread % 2 == 0 { vec![a, b] } else { vec![a] };
                     if quotas.take(&requests).iter().all(|verdict| verdict.allowed) {
                         taken.fetch_add(1, Ordering::Relaxed);
                         both.fetch_add(u32::from(requests.len() == 2), Ordering::Relaxed);

@@ -45,12 +45,19 @@ pub(super) struct Pool {
     connector: HttpConnector,
     uri: Uri,
     /// By thread: a connection's bytes arrive at the runtime that opened it.
-    idle: [Mutex<Vec<(Instant, Box<Line>)>>; SHARDS_LEN],
+    idle: [Mutex<Vec<Kept>>; SHARDS_LEN],
     /// Whether a task looks after the idle ones.
     is_swept: AtomicBool,
     idle_max: usize,
     idle_for: Duration,
     tracker: TaskTracker,
+}
+
+/// A connection that waits for a call.
+#[derive(Debug)]
+struct Kept {
+    since: Instant,
+    line: Box<Line>,
 }
 
 /// One connection.
@@ -124,7 +131,7 @@ impl Pool {
     /// A connection that is open, as far as this side knows.
     fn take(&self, cx: &mut Context<'_>) -> Option<Box<Line>> {
         loop {
-            let (since, mut line) = self.idle().pop()?;
+            let Kept { since, mut line } = self.idle().pop()?;
             if since.elapsed() < self.idle_for && line.is_usable(cx) {
                 return Some(line);
             }
@@ -134,7 +141,8 @@ impl Pool {
     fn put(self: &Arc<Self>, line: Box<Line>) {
         let mut idle = self.idle();
         if idle.len() < self.idle_max {
-            idle.push((Instant::now(), line));
+            let since = Instant::now();
+            idle.push(Kept { since, line });
         }
         drop(idle);
         if !self.is_swept.load(Ordering::Relaxed) && !self.is_swept.swap(true, Ordering::Relaxed) {
@@ -151,8 +159,8 @@ impl Pool {
             let mut kept = 0;
             for shard in &self.idle {
                 let mut idle = lock(shard);
-                idle.retain_mut(|(since, line)| {
-                    since.elapsed() < self.idle_for && line.is_usable(&mut cx)
+                idle.retain_mut(|kept| {
+                    kept.since.elapsed() < self.idle_for && kept.line.is_usable(&mut cx)
                 });
                 kept += idle.len();
             }
@@ -164,7 +172,7 @@ impl Pool {
     }
 
     /// Those of this thread.
-    fn idle(&self) -> MutexGuard<'_, Vec<(Instant, Box<Line>)>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<Kept>> {
         let [first, ..] = &self.idle;
         lock(self.idle.get(SHARD.get()).unwrap_or(first))
     }

@@ -36,7 +36,8 @@ impl Server {
             Arc::clone(&server.open),
             Arc::clone(&server.tasks),
         );
-        tokio::spawn(async move {
+        let tracker = TaskTracker::new();
+        tracker.clone().spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 accepted.fetch_add(1, Ordering::SeqCst);
@@ -46,7 +47,7 @@ impl Server {
                         BODY.as_bytes(),
                     ))))
                 });
-                let task = tokio::spawn(async move {
+                let task = tracker.spawn(async move {
                     let _open = open;
                     let io = TokioIo::new(stream);
                     let _ = hyper::server::conn::http1::Builder::new()
