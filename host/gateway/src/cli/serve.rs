@@ -52,7 +52,7 @@ pub(super) struct ServeArgs {
     /// How long requests in flight may go on at shutdown, in seconds [default: 30].
     #[arg(long, value_name = "SECONDS")]
     drain_timeout_s: Option<u64>,
-    /// Threads that serve requests [default: one for each processor].
+    /// Threads that serve connections; each connection stays on one [default: one for each processor].
     #[arg(long, value_name = "COUNT")]
     worker_threads: Option<u64>,
 }
