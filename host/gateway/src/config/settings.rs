@@ -37,7 +37,7 @@ pub struct Settings {
     pub default_server: Option<String>,
     /// At shutdown, how long requests in flight may go on, in seconds.
     pub drain_timeout_s: u64,
-    /// Threads that serve requests; none for one for each processor.
+    /// Threads that serve connections; none for one for each processor.
     pub worker_threads: Option<usize>,
     /// Defaults and bounds of policy plugins.
     pub sandbox: SandboxSettings,

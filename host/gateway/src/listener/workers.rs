@@ -95,3 +95,51 @@ impl Drop for Workers {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::future::pending;
+
+    use tokio::sync::{mpsc, oneshot};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn each_connection_goes_to_the_thread_with_the_fewest() {
+        let workers = Workers::start(Some(2)).unwrap();
+        let (sender, mut receiver) = mpsc::unbounded_channel();
+        let ends: Vec<oneshot::Sender<()>> = (0..6)
+            .map(|_| {
+                let (sender, (end, ended)) = (sender.clone(), oneshot::channel());
+                workers.spawn(async move {
+                    sender.send(std::thread::current().id()).unwrap();
+                    drop(ended.await);
+                });
+                end
+            })
+            .collect();
+        let mut served = BTreeMap::new();
+        for _ in 0..6 {
+            let thread = format!("{:?}", receiver.recv().await.unwrap());
+            *served.entry(thread).or_insert(0) += 1;
+        }
+        assert_eq!(served.into_values().collect::<Vec<_>>(), [3, 3]);
+        assert_eq!(workers.open(), 6);
+        drop(ends);
+        workers.drained().await;
+        assert_eq!(workers.open(), 0);
+    }
+
+    #[test]
+    fn what_still_runs_ends_with_the_threads() {
+        let workers = Workers::start(Some(1)).unwrap();
+        let (held, mut ended) = oneshot::channel::<()>();
+        workers.spawn(async move {
+            let _held = held;
+            pending::<()>().await;
+        });
+        drop(workers);
+        assert_eq!(ended.try_recv(), Err(oneshot::error::TryRecvError::Closed));
+    }
+}
