@@ -108,12 +108,12 @@ mod tests {
     #[tokio::test]
     async fn each_connection_goes_to_the_thread_with_the_fewest() {
         let workers = Workers::start(Some(2)).unwrap();
-        let (sender, mut receiver) = mpsc::unbounded_channel();
+        let (sender, mut receiver) = mpsc::channel(6);
         let ends: Vec<oneshot::Sender<()>> = (0..6)
             .map(|_| {
                 let (sender, (end, ended)) = (sender.clone(), oneshot::channel());
                 workers.spawn(async move {
-                    sender.send(std::thread::current().id()).unwrap();
+                    sender.send(std::thread::current().id()).await.unwrap();
                     drop(ended.await);
                 });
                 end
