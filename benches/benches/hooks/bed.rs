@@ -252,6 +252,6 @@ fn tool_call(metrics: &Metrics) -> Result<Call, Box<dyn Error>> {
         revision: Revision::V2025_11_25,
         identity: OnceLock::new(),
         session: OnceLock::new(),
-        tool: OnceLock::new(),
+        offer: OnceLock::new(),
     })
 }

@@ -12,12 +12,13 @@ use bytestring::ByteString;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use portcullis_protocol::envelope::{self, EnvelopeError};
+use portcullis_protocol::listing::ListKind;
 use portcullis_protocol::params::{CallParams, Target};
 use portcullis_protocol::revision::{Era, Revision};
 use portcullis_protocol::splice;
 use portcullis_sandbox::{CallView, Identity, bearer_token};
 
-use crate::router::Tool;
+use crate::router::Offer;
 use crate::session::Session;
 use crate::telemetry::RequestId;
 use crate::tenancy::{Generation, Server};
@@ -47,8 +48,10 @@ pub struct Message {
     pub method: Option<ByteString>,
     /// `params`, as written.
     pub params: Option<ByteString>,
-    /// Tool, prompt or resource that it names.
+    /// Tool, prompt, resource or task that it names.
     pub target: Option<ByteString>,
+    /// The list that the target stands in, where there is one.
+    pub target_kind: Option<ListKind>,
     /// `params.arguments`: as written, or as a transform left them.
     pub arguments: Option<ByteString>,
     /// Whether a transform has changed the arguments.
@@ -67,13 +70,14 @@ impl Message {
             method: None,
             params: None,
             target: None,
+            target_kind: None,
             arguments: None,
             is_changed: false,
             body: ByteString::new(),
         }
     }
 
-    /// Owns what was parsed out of `body`; `called` is what a `tools/call` names, which has been read already.
+    /// Owns what was parsed out of `body`; `called` is what a `tools/call` or `prompts/get` names, which has been read already.
     #[must_use]
     pub fn of(
         body: &ByteString,
@@ -87,15 +91,15 @@ impl Message {
         };
         let part = |text: &str| slice(body, text);
         let params = parsed.params();
+        let method = parsed.method().unwrap_or_default();
         let (target, arguments) = match called {
-            Some(called) => (Some(part(&called.name)), called.arguments.map(part)),
+            Some(called) if method == "prompts/get" => {
+                (Target::Prompt(called.name.clone()), called.arguments)
+            }
+            Some(called) => (Target::Tool(called.name.clone()), called.arguments),
             None => (
-                parsed
-                    .method()
-                    .and_then(|method| Target::of(method, params).as_str().map(part)),
-                params
-                    .and_then(|params| splice::get_member(params.get(), "arguments"))
-                    .map(part),
+                Target::of(method, params),
+                params.and_then(|params| splice::get_member(params.get(), "arguments")),
             ),
         };
         Self {
@@ -103,11 +107,18 @@ impl Message {
             id: parsed.id().map(|id| part(id.get())),
             method: parsed.method().map(part),
             params: params.map(|params| part(params.get())),
-            target,
-            arguments,
+            target: target.as_str().map(part),
+            target_kind: target.kind(),
+            arguments: arguments.map(part),
             is_changed: false,
             body: body.clone(),
         }
+    }
+
+    /// What it asks for, among the things that servers list.
+    #[must_use]
+    pub fn named(&self) -> Option<(ListKind, &str)> {
+        Some((self.target_kind?, self.target.as_deref()?))
     }
 
     /// The body and its params with the target's name replaced, where the name stands in the body as it is read:
@@ -174,8 +185,8 @@ pub struct Call {
     pub identity: OnceLock<Arc<Identity>>,
     /// Its session, in the session era.
     pub session: OnceLock<Arc<Session>>,
-    /// The tool it calls, where the catalogue knows it.
-    pub tool: OnceLock<Arc<Tool>>,
+    /// The tool, prompt or resource that it asks for, where the catalogue knows it.
+    pub offer: OnceLock<Arc<Offer>>,
 }
 
 impl Call {
@@ -188,20 +199,19 @@ impl Call {
         changed
     }
 
-    /// Remembers the tool it calls, where the catalogue is in memory, so that admission sees the definition.
-    pub fn recall_tool(&self) {
-        if self.message.method.as_deref() == Some("tools/call")
-            && let (Some(name), Some(catalogue)) =
-                (self.message.target.as_deref(), self.server.catalogue.peek())
-            && let Some(tool) = catalogue.tool(name)
+    /// Remembers what it asks for, where the catalogue is in memory, so that admission sees the definition.
+    pub fn recall_offer(&self) {
+        if let Some((kind, name)) = self.message.named()
+            && let Some(catalogue) = self.server.catalogue.peek()
+            && let Some(offer) = catalogue.find(kind, name)
         {
-            self.tool.get_or_init(|| Arc::clone(tool));
+            self.offer.get_or_init(|| Arc::clone(offer));
         }
     }
 
-    /// A replica of the upstream whose tool it calls.
+    /// A replica of the upstream that it goes to.
     fn replica(&self, index: usize) -> Option<&Arc<Upstream>> {
-        let mount = self.server.mounts.get(self.tool.get()?.mount)?;
+        let mount = self.server.mounts.get(self.offer.get()?.mount)?;
         mount.replicas.get(index)
     }
 
@@ -264,7 +274,8 @@ impl CallView for Call {
     }
 
     fn definition(&self) -> Option<&str> {
-        self.tool.get().map(|tool| tool.definition.get())
+        let definition = self.offer.get()?.definition.as_ref()?;
+        Some(definition.get())
     }
 
     fn candidate(&self, index: usize) -> Option<&str> {

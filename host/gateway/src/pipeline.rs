@@ -4,12 +4,14 @@
 //! reaches an upstream that the chain has not made [`Permitted`], on any path through this file.
 
 mod arrival;
+mod ask;
 mod back;
 mod lifecycle;
-mod tools;
+mod listing;
 
 use std::sync::Arc;
 
+use portcullis_protocol::listing::ListKind;
 use tokio_util::task::TaskTracker;
 
 use crate::call::{Call, Kind};
@@ -71,31 +73,43 @@ impl Pipeline {
 
         let identity = chain.authenticate(&call)?;
         let call = self.sessions.attach(call, identity)?;
-        call.recall_tool();
+        call.recall_offer();
         let call = chain.admit(call)?;
 
         match (
             call.message.kind,
             call.message.method.as_deref().unwrap_or_default(),
         ) {
-            (Kind::Request, "initialize") => self.initialize(&call),
-            (Kind::Request, "server/discover") => Ok(lifecycle::discover(&call)),
+            (Kind::Request, "initialize") => self.initialize(&call).await,
+            (Kind::Request, "server/discover") => Ok(self.discover(&call).await),
             (Kind::Request, "ping") => Ok(lifecycle::pong(&call)),
-            (Kind::Request, "tools/list") => self.list_tools(&call).await,
-            (Kind::Request, "tools/call") => self.call_tool(call).await,
-            (Kind::Request, method) => Err(Refusal::unknown_method(method)),
+            (Kind::Request, "logging/setLevel") => self.set_level(&call).await,
+            (
+                Kind::Request,
+                "tools/call"
+                | "prompts/get"
+                | "resources/read"
+                | "resources/subscribe"
+                | "resources/unsubscribe"
+                | "completion/complete",
+            ) => self.ask(call).await,
+            (Kind::Request, method) => match ListKind::of_method(method) {
+                Some(kind) => self.list(&call, kind).await,
+                None => Err(Refusal::unknown_method(method)),
+            },
             (Kind::Notification, "notifications/cancelled") => Ok(self.cancel(&call)),
             (Kind::Notification | Kind::Response, _) => Ok(lifecycle::taken()),
             (Kind::Transport, _) => Ok(self.end_session(&call)),
         }
     }
 
-    async fn call_tool(&self, call: Permitted) -> Result<Reply, Refusal> {
+    /// A request for something that one upstream offers.
+    async fn ask(&self, call: Permitted) -> Result<Reply, Refusal> {
         let route = crate::router::find(&call, &self.tracker).await?;
         let generation = Arc::clone(&call.generation);
         let call = generation.chain.transform_call(call)?;
         let conversation = self.sessions.conversation(&call);
-        let reply = tools::send(&route, &conversation, &call).await?;
+        let reply = ask::send(&route, &conversation, &call).await?;
         back::carry(call, reply, self.limits).await
     }
 }

@@ -9,6 +9,7 @@ use std::fmt;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::listing::ListKind;
 use crate::splice;
 use crate::text;
 
@@ -26,6 +27,25 @@ pub const META_SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
 pub const META_SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
 /// `_meta` key of the token under which progress is reported, in every revision.
 pub const META_PROGRESS_TOKEN: &str = "progressToken";
+
+/// Severities of log messages (RFC 5424, section 6.2.1), from the least.
+pub const LOG_LEVELS: [&str; 8] = [
+    "debug",
+    "info",
+    "notice",
+    "warning",
+    "error",
+    "critical",
+    "alert",
+    "emergency",
+];
+
+/// The level in the params of a `logging/setLevel`; `None` when it is none of [`LOG_LEVELS`].
+#[must_use]
+pub fn log_level(params: &str) -> Option<&'static str> {
+    let asked = text::string(splice::get_member(params, "level")?)?;
+    LOG_LEVELS.into_iter().find(|known| *known == asked)
+}
 
 /// What a `tools/call` or `prompts/get` asks for.
 #[derive(Debug, Clone)]
@@ -113,6 +133,17 @@ impl<'a> Target<'a> {
             _ => None,
         };
         target.unwrap_or(Target::None)
+    }
+
+    /// The list that such things stand in.
+    #[must_use]
+    pub fn kind(&self) -> Option<ListKind> {
+        match self {
+            Target::Tool(_) => Some(ListKind::Tools),
+            Target::Prompt(_) => Some(ListKind::Prompts),
+            Target::Resource(_) => Some(ListKind::Resources),
+            Target::Task(_) | Target::None => None,
+        }
     }
 
     /// The name, URI or id itself.

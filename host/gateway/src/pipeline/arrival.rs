@@ -62,7 +62,7 @@ impl Arrival {
         let era = classify(&headers, &parsed).map_err(|err| unread(err.into()))?;
         // A name or arguments given twice could mean one thing to a policy and another to the upstream.
         let called = match parsed.method() {
-            Some("tools/call") => {
+            Some("tools/call" | "prompts/get") => {
                 let called = CallParams::parse(parsed.params());
                 Some(called.map_err(|err| unread(Refusal::params(err.to_string())))?)
             }
@@ -97,7 +97,7 @@ impl Arrival {
             revision,
             identity: OnceLock::new(),
             session: OnceLock::new(),
-            tool: OnceLock::new(),
+            offer: OnceLock::new(),
         }
     }
 }

@@ -11,6 +11,7 @@ use arc_swap::ArcSwapOption;
 use foldhash::HashMap;
 use futures_util::future::join_all;
 use portcullis_protocol::listing::{self, Entry, ListKind};
+use portcullis_protocol::uri_template;
 use serde_json::value::RawValue;
 use tokio::sync::Mutex;
 use tokio_util::task::TaskTracker;
@@ -24,47 +25,86 @@ const FRESH: Duration = Duration::from_secs(300);
 /// How long one is that lacks an upstream's answer: it may be back soon.
 const FRESH_PARTIAL: Duration = Duration::from_secs(5);
 
-/// A tool as clients see it.
-pub struct Tool {
-    /// Public name.
+/// A tool, prompt, resource or resource template as clients see it.
+pub struct Offer {
+    /// Public name; of a resource its URI, of a template its URI template.
     pub name: String,
     /// Its mount's place in the server.
     pub mount: usize,
     /// The upstream's own name for it.
     pub upstream_name: String,
-    /// Its definition under the public name, as JSON text; nothing else in it is changed.
-    pub definition: Box<RawValue>,
+    /// Its definition under the public name, as JSON text; nothing else in it is changed. A resource may be read
+    /// without having one.
+    pub definition: Option<Box<RawValue>>,
 }
 
-/// A server's tools, in a deterministic order: mounts as configured, tools as listed.
-pub struct Catalogue {
-    /// In order.
-    pub tools: Vec<Arc<Tool>>,
+/// What a server offers of one kind, in a deterministic order: mounts as configured, offers as listed.
+#[derive(Default)]
+struct Shelf {
+    offers: Vec<Arc<Offer>>,
     by_name: HashMap<String, usize>,
+}
+
+/// Everything that a server offers.
+pub struct Catalogue {
+    shelves: [Shelf; ListKind::ALL.len()],
     fresh_until: Instant,
 }
 
-impl Catalogue {
-    /// The tool of this public name.
-    #[must_use]
-    pub fn tool(&self, name: &str) -> Option<&Arc<Tool>> {
-        self.by_name.get(name).and_then(|at| self.tools.get(*at))
-    }
-
-    fn new(mounts: Vec<Vec<Arc<Tool>>>, fresh: Duration) -> Self {
-        let mut by_name = HashMap::default();
-        let mut tools: Vec<Arc<Tool>> = Vec::new();
-        for tool in mounts.into_iter().flatten() {
+impl Shelf {
+    fn of(mounts: Vec<Vec<Arc<Offer>>>) -> Self {
+        let mut shelf = Self::default();
+        for offer in mounts.into_iter().flatten() {
             // A name stays with the first that has it.
-            if !by_name.contains_key(&tool.name) {
-                by_name.insert(tool.name.clone(), tools.len());
-                tools.push(tool);
+            if !shelf.by_name.contains_key(&offer.name) {
+                shelf.by_name.insert(offer.name.clone(), shelf.offers.len());
+                shelf.offers.push(offer);
             }
         }
-        Self {
-            tools,
-            by_name,
-            fresh_until: Instant::now() + fresh,
+        shelf
+    }
+}
+
+impl Catalogue {
+    /// What is offered of a kind, in order.
+    #[must_use]
+    pub fn offers(&self, kind: ListKind) -> &[Arc<Offer>] {
+        &self.shelf(kind).offers
+    }
+
+    /// What a message means that names a tool, a prompt or a resource.
+    #[must_use]
+    pub fn find(&self, kind: ListKind, name: &str) -> Option<&Arc<Offer>> {
+        match kind {
+            ListKind::Tools | ListKind::Prompts => self.of_name(kind, name),
+            ListKind::Resources | ListKind::ResourceTemplates => self.resource(name),
+        }
+    }
+
+    fn of_name(&self, kind: ListKind, name: &str) -> Option<&Arc<Offer>> {
+        let shelf = self.shelf(kind);
+        shelf.by_name.get(name).and_then(|at| shelf.offers.get(*at))
+    }
+
+    /// The resource of this URI, the template of this name, or the first template that the URI could be made of.
+    fn resource(&self, uri: &str) -> Option<&Arc<Offer>> {
+        let could_be = |template: &&Arc<Offer>| uri_template::matches(&template.name, uri);
+        self.of_name(ListKind::Resources, uri)
+            .or_else(|| self.of_name(ListKind::ResourceTemplates, uri))
+            .or_else(|| {
+                self.offers(ListKind::ResourceTemplates)
+                    .iter()
+                    .find(could_be)
+            })
+    }
+
+    fn shelf(&self, kind: ListKind) -> &Shelf {
+        let [tools, prompts, resources, templates] = &self.shelves;
+        match kind {
+            ListKind::Tools => tools,
+            ListKind::Prompts => prompts,
+            ListKind::Resources => resources,
+            ListKind::ResourceTemplates => templates,
         }
     }
 }
@@ -116,43 +156,36 @@ impl CatalogueCell {
     }
 
     async fn refresh(&self, server: &Server) -> Result<Arc<Catalogue>, UpstreamError> {
-        let answers = join_all(server.mounts.iter().map(discover)).await;
         let before = self.peek();
-        let mut fresh = FRESH;
-        let mut failure = None;
-        let mut found = Vec::with_capacity(answers.len());
-        let mut any = false;
-        for (at, (mount, answer)) in server.mounts.iter().zip(answers).enumerate() {
-            match answer {
-                Ok(entries) => {
-                    any = true;
-                    found.push(
-                        entries
-                            .into_iter()
-                            .filter_map(|entry| publish(server, (at, mount), &entry))
-                            .collect(),
-                    );
-                }
-                Err(err) => {
-                    warn!(server = server.name, mount = mount.name, error = %err, "an upstream did not list its tools");
-                    fresh = FRESH_PARTIAL;
-                    failure.get_or_insert(err);
-                    // What it offered last stays.
-                    let kept = before
-                        .iter()
-                        .flat_map(|catalogue| &catalogue.tools)
-                        .filter(|tool| tool.mount == at);
-                    found.push(kept.cloned().collect());
-                }
-            }
+        let mut survey = Survey::default();
+        let kinds = ListKind::ALL.map(|kind| discover(server, kind));
+        let answers = join_all(kinds).await;
+        let mut shelves: [Shelf; ListKind::ALL.len()] = Default::default();
+        for ((kind, shelf), answers) in ListKind::ALL.into_iter().zip(&mut shelves).zip(answers) {
+            let known = before
+                .as_deref()
+                .map_or(&[][..], |before| before.offers(kind));
+            *shelf = Shelf::of(survey.take(server, kind, answers, known));
         }
-        match failure {
-            Some(err) if !any && before.is_none() => Err(err),
-            Some(_) | None => {
-                let catalogue = Arc::new(Catalogue::new(found, fresh));
+        match survey.failure {
+            Some(err) if !survey.is_answered && before.is_none() => Err(err),
+            failure => {
+                let fresh = if failure.is_some() {
+                    FRESH_PARTIAL
+                } else {
+                    FRESH
+                };
+                let catalogue = Arc::new(Catalogue {
+                    shelves,
+                    fresh_until: Instant::now() + fresh,
+                });
+                let count = |kind| catalogue.offers(kind).len();
                 info!(
                     server = server.name,
-                    tools = catalogue.tools.len(),
+                    tools = count(ListKind::Tools),
+                    prompts = count(ListKind::Prompts),
+                    resources = count(ListKind::Resources),
+                    templates = count(ListKind::ResourceTemplates),
                     "a catalogue is refreshed"
                 );
                 self.current.store(Some(Arc::clone(&catalogue)));
@@ -162,13 +195,53 @@ impl CatalogueCell {
     }
 }
 
+/// What the mounts of a server answered, all kinds together.
+#[derive(Default)]
+struct Survey {
+    is_answered: bool,
+    failure: Option<UpstreamError>,
+}
+
+impl Survey {
+    /// Publishes what each mount lists; one that does not answer keeps what it offered last.
+    fn take(
+        &mut self,
+        server: &Server,
+        kind: ListKind,
+        answers: Vec<Result<Vec<Entry>, UpstreamError>>,
+        known: &[Arc<Offer>],
+    ) -> Vec<Vec<Arc<Offer>>> {
+        let mut found = Vec::with_capacity(answers.len());
+        for (at, (mount, answer)) in server.mounts.iter().zip(answers).enumerate() {
+            found.push(match answer {
+                Ok(entries) => {
+                    self.is_answered = true;
+                    let published = entries.iter().filter_map(|entry| publish(server, kind, (at, mount), entry));
+                    published.collect()
+                }
+                Err(err) => {
+                    warn!(server = server.name, mount = mount.name, list = kind.method(), error = %err, "an upstream did not list what it offers");
+                    self.failure.get_or_insert(err);
+                    known.iter().filter(|offer| offer.mount == at).cloned().collect()
+                }
+            });
+        }
+        found
+    }
+}
+
+/// Asks every mount for its list, at the same time.
+async fn discover(server: &Server, kind: ListKind) -> Vec<Result<Vec<Entry>, UpstreamError>> {
+    join_all(server.mounts.iter().map(|mount| list(mount, kind))).await
+}
+
 /// Asks a mount's replicas in turn, healthy ones first.
-async fn discover(mount: &Mount) -> Result<Vec<Entry>, UpstreamError> {
+async fn list(mount: &Mount, kind: ListKind) -> Result<Vec<Entry>, UpstreamError> {
     let healthy = mount.replicas.iter().filter(|replica| replica.healthy());
     let others = mount.replicas.iter().filter(|replica| !replica.healthy());
     let mut last = None;
     for replica in healthy.chain(others) {
-        match replica.list(ListKind::Tools).await {
+        match replica.list(kind).await {
             Ok(entries) => return Ok(entries),
             Err(err) => last = Some(err),
         }
@@ -176,10 +249,18 @@ async fn discover(mount: &Mount) -> Result<Vec<Entry>, UpstreamError> {
     last.map_or_else(|| Ok(Vec::new()), Err)
 }
 
-/// A tool under its public name; one that cannot have a valid name is left out.
-fn publish(server: &Server, (at, mount): (usize, &Mount), entry: &Entry) -> Option<Arc<Tool>> {
-    let name = server.public_name(mount, &entry.name);
-    if !listing::is_tool_name(&name) {
+/// An offer under its public name. URIs are nobody's to change; a tool that cannot have a valid name is left out.
+fn publish(
+    server: &Server,
+    kind: ListKind,
+    (at, mount): (usize, &Mount),
+    entry: &Entry,
+) -> Option<Arc<Offer>> {
+    let name = match kind {
+        ListKind::Tools | ListKind::Prompts => server.public_name(mount, &entry.name),
+        ListKind::Resources | ListKind::ResourceTemplates => entry.name.clone(),
+    };
+    if kind == ListKind::Tools && !listing::is_tool_name(&name) {
         warn!(
             server = server.name,
             mount = mount.name,
@@ -188,17 +269,20 @@ fn publish(server: &Server, (at, mount): (usize, &Mount), entry: &Entry) -> Opti
         );
         return None;
     }
-    let definition = match listing::rename(ListKind::Tools, entry, &name) {
-        Ok(renamed) => renamed.raw,
-        Err(err) => {
-            warn!(server = server.name, tool = entry.name, error = %err, "a tool is left out: it is no JSON object");
-            return None;
-        }
+    let definition = match name == entry.name {
+        true => entry.raw.clone(),
+        false => match listing::rename(kind, entry, &name) {
+            Ok(renamed) => renamed.raw,
+            Err(err) => {
+                warn!(server = server.name, name = entry.name, error = %err, "an entry is left out: it is no JSON object");
+                return None;
+            }
+        },
     };
-    Some(Arc::new(Tool {
+    Some(Arc::new(Offer {
         name,
         mount: at,
         upstream_name: entry.name.clone(),
-        definition,
+        definition: Some(definition),
     }))
 }

@@ -1,7 +1,7 @@
 //! Sessions in memory: sharded, bounded, expiring when they are not used.
 
 use std::hash::BuildHasher;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,7 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use foldhash::HashMap;
 use foldhash::quality::RandomState;
+use portcullis_protocol::params::LOG_LEVELS;
 use portcullis_protocol::revision::Revision;
 use prometheus::IntGauge;
 use thiserror::Error;
@@ -78,6 +79,8 @@ pub struct Session {
     pub revision: Revision,
     /// Upstream sessions, opened lazily.
     pub conversation: Conversation,
+    /// Place in [`LOG_LEVELS`]; its length while the client has not said what it wants.
+    log_level: AtomicUsize,
     used_ms: AtomicU64,
 }
 
@@ -86,6 +89,21 @@ impl Session {
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// The least severe log message that the client wants, where it said so.
+    #[must_use]
+    pub fn log_level(&self) -> Option<&'static str> {
+        LOG_LEVELS
+            .get(self.log_level.load(Ordering::Relaxed))
+            .copied()
+    }
+
+    /// Remembers what the client wants; an unknown level is none.
+    pub fn set_log_level(&self, level: &str) {
+        let at = LOG_LEVELS.iter().position(|known| *known == level);
+        self.log_level
+            .store(at.unwrap_or(LOG_LEVELS.len()), Ordering::Relaxed);
     }
 }
 
@@ -256,6 +274,7 @@ impl Sessions {
             owner,
             revision,
             conversation: Conversation::default(),
+            log_level: AtomicUsize::new(LOG_LEVELS.len()),
             used_ms,
         })
     }

@@ -76,6 +76,7 @@ impl Upstream {
             params: Some(&params),
             original: None,
             headers: &headers,
+            log_level: None,
         };
         let reply = self.request(conversation, out).await?;
         let message = message_of(reply, &self.name, &self.limits).await?;

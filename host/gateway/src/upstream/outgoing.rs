@@ -37,6 +37,8 @@ pub struct Outgoing<'a> {
     pub original: Option<Bytes>,
     /// The client's headers. Only those of tracing and of tool parameters are passed on.
     pub headers: &'a HeaderMap,
+    /// The least severe log message that the client's session wants, where it said so.
+    pub log_level: Option<&'a str>,
 }
 
 /// A message in the words of an upstream's era.
@@ -112,7 +114,7 @@ fn translated(
                 revision,
                 client_info: Some(CLIENT_INFO),
                 capabilities: CAPABILITIES,
-                log_level: None,
+                log_level: out.log_level,
             };
             bridge::to_stateless_params(out.params, &sender).map(Some)
         }
