@@ -165,18 +165,22 @@ async fn one_upstream_is_asked_for_what_it_does_not_list() {
 async fn nobody_gets_anything_without_credentials() {
     let stage = STAGE.get(Stage::set).await;
     let alice = stage.alice(Era::Session).await;
-    for method in [
-        "prompts/list",
-        "prompts/get",
-        "resources/list",
-        "resources/templates/list",
-        "resources/read",
-        "resources/subscribe",
-        "resources/unsubscribe",
-        "completion/complete",
-        "logging/setLevel",
+    let (prompt, uri) = (
+        json!({ "name": "demo__test_simple_prompt" }),
+        json!({ "uri": "test://static-text" }),
+    );
+    let completion = json!({ "ref": { "type": "ref/prompt", "name": "demo__test_simple_prompt" } });
+    for (method, params) in [
+        ("prompts/list", json!({})),
+        ("prompts/get", prompt),
+        ("resources/list", json!({})),
+        ("resources/templates/list", json!({})),
+        ("resources/read", uri.clone()),
+        ("resources/subscribe", uri.clone()),
+        ("resources/unsubscribe", uri),
+        ("completion/complete", completion),
+        ("logging/setLevel", json!({ "level": "info" })),
     ] {
-        let params = json!({ "name": "demo__test_simple_prompt", "uri": "test://static-text", "level": "info" });
         for era in ERAS {
             let peer = match era {
                 Era::Session => alice.stolen_by("pk_nobody"),

@@ -26,7 +26,11 @@ async fn discover_says_what_the_gateway_speaks_and_serves() {
         "2024-11-05"
       ],
       "capabilities": {
-        "tools": {}
+        "tools": {},
+        "logging": {},
+        "prompts": {},
+        "resources": {},
+        "completions": {}
       },
       "ttlMs": 60000,
       "cacheScope": "private",
