@@ -67,9 +67,9 @@ fn default_timeout_ms() -> u64 {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServerSpec {
-    /// In order; each contributes its tools.
+    /// In order; each contributes its tools, prompts and resources.
     pub upstreams: Vec<Mount>,
-    /// How tools are named.
+    /// How tools and prompts are named; resources keep their URIs.
     #[serde(default)]
     pub naming: Naming,
     /// Host names for which `/mcp` means this server.
@@ -81,7 +81,7 @@ pub struct ServerSpec {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Mount {
-    /// Prefix of its tools' names: `name__tool`.
+    /// Prefix of the names of its tools and prompts: `name__tool`.
     pub name: String,
     /// Upstreams that offer the same tools: a route hook picks one for each call. Empty means the upstream called `name`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -22,7 +22,7 @@ pub struct Generation {
 pub struct Server {
     /// Its name, unique in the gateway.
     pub name: String,
-    /// How its tools are named.
+    /// How its tools and prompts are named.
     pub naming: Naming,
     /// Namespaces and the upstreams behind them, in order.
     pub mounts: Vec<Mount>,
@@ -34,7 +34,7 @@ pub struct Server {
 
 /// One namespace and the interchangeable upstreams behind it.
 pub struct Mount {
-    /// Prefix of its tools.
+    /// Prefix of its tools and prompts.
     pub name: String,
     /// Never empty.
     pub replicas: Vec<Arc<Upstream>>,
@@ -50,12 +50,12 @@ pub struct Endpoint {
 }
 
 impl Server {
-    /// The name that clients know a mount's tool by.
+    /// The name that clients know a mount's tool or prompt by.
     #[must_use]
-    pub fn public_name(&self, mount: &Mount, tool: &str) -> String {
+    pub fn public_name(&self, mount: &Mount, name: &str) -> String {
         match self.naming {
-            Naming::Prefixed => format!("{}__{tool}", mount.name),
-            Naming::Plain => tool.to_owned(),
+            Naming::Prefixed => format!("{}__{name}", mount.name),
+            Naming::Plain => name.to_owned(),
         }
     }
 }
