@@ -3,6 +3,7 @@
 pub mod logs;
 pub mod metrics;
 pub mod request_id;
+pub mod timed;
 
 pub use metrics::Metrics;
 pub use request_id::RequestId;

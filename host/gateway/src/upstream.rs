@@ -170,8 +170,7 @@ impl Upstream {
 
     fn note_reply(&self, latency: Duration) {
         self.load.observe(latency);
-        self.meters.duration.observe(latency.as_secs_f64());
-        self.meters.count_ok();
+        self.meters.count_ok(latency);
         self.health.learn(Blame::None, &self.limits, &self.meters);
     }
 

@@ -8,7 +8,7 @@ use thiserror::Error;
 use wasmtime::component::Resource;
 
 use crate::guest::{Guest, GuestLimits};
-use crate::pool::Pool;
+use crate::pool::{Pool, Seat};
 use crate::{
     CallView, Candidate, Edit, Entry, Failure, Grant, HookResult, Identity, Plugin, PoolStats,
     ReplyView, Sandbox, Scope, Services,
@@ -104,7 +104,7 @@ impl Binding {
             .map_err(|err| limits.failure(&err))?;
         accepted.map_err(BindError::Config)?;
         if settings.class == InstanceClass::Warm {
-            binding.pool.put(Box::new(guest));
+            binding.pool.seat().put(Box::new(guest));
             sandbox.register(&binding.pool);
         }
         Ok(binding)
@@ -274,14 +274,15 @@ impl Binding {
         hook: impl FnOnce(&mut Guest) -> wasmtime::Result<T>,
     ) -> Result<T, Failure> {
         self.pool.standing().enter()?;
-        let outcome = self.checkout().and_then(|mut guest| {
+        let mut seat = self.pool.seat();
+        let outcome = self.checkout(&mut seat).and_then(|mut guest| {
             guest.arm(self.limits.deadline_ms);
             let state = guest.store.data_mut();
             state.call = Some(Arc::clone(call));
             state.reply = reply.map(Arc::clone);
             let outcome = hook(&mut guest).map_err(|err| self.limits.failure(&err));
             match &outcome {
-                Ok(_) => self.check_in(guest),
+                Ok(_) => self.check_in(guest, seat),
                 Err(_) => {
                     self.pool.failed.fetch_add(1, Ordering::Relaxed);
                 }
@@ -297,8 +298,8 @@ impl Binding {
         outcome
     }
 
-    fn checkout(&self) -> Result<Box<Guest>, Failure> {
-        if let Some(guest) = self.pool.take() {
+    fn checkout(&self, seat: &mut Seat<'_>) -> Result<Box<Guest>, Failure> {
+        if let Some(guest) = seat.take() {
             return Ok(guest);
         }
         let mut guest = self
@@ -315,14 +316,14 @@ impl Binding {
         }
     }
 
-    fn check_in(&self, mut guest: Box<Guest>) {
+    fn check_in(&self, mut guest: Box<Guest>, seat: Seat<'_>) {
         let state = guest.store.data_mut();
         state.call = None;
         state.reply = None;
         let used_up = guest.uses >= self.sandbox.settings.uses_max;
         let swollen = state.memory.bytes > self.limits.memory_bytes_max / 4 * 3;
         match self.class {
-            InstanceClass::Warm if !used_up && !swollen => self.pool.put(guest),
+            InstanceClass::Warm if !used_up && !swollen => seat.put(guest),
             InstanceClass::Warm | InstanceClass::Fresh => {
                 self.pool.retired.fetch_add(1, Ordering::Relaxed);
             }

@@ -85,6 +85,20 @@ impl GuestState {
         }))
     }
 
+    /// The number of the call's own token; none for one of another form, which may be another authenticator's.
+    fn own_token(
+        &mut self,
+        verifier: &Resource<Verifier>,
+        token: &str,
+    ) -> Result<Verdict<Option<u64>>> {
+        Ok(match self.verify(verifier, token)? {
+            Ok(number) => Ok(Some(number)),
+            // One that holds has the form.
+            Err(_) if !is_jwt(token) => Ok(None),
+            Err(reason) => Err(reason),
+        })
+    }
+
     fn spend(&mut self) -> Result<()> {
         match self.host_calls_left.checked_sub(1) {
             Some(left) => {
@@ -406,16 +420,11 @@ impl wit::jwt::HostVerifier for GuestState {
         _: Resource<CallHandle>,
     ) -> Result<Verdict<Option<u64>>> {
         self.spend()?;
-        let call = self.call.clone();
-        let Some(token) = call.as_deref().and_then(CallView::bearer) else {
-            return Ok(Ok(None));
-        };
-        match self.verify(&verifier, token)? {
-            Ok(number) => Ok(Ok(Some(number))),
-            // One that holds has the form.
-            Err(_) if !is_jwt(token) => Ok(Ok(None)),
-            Err(reason) => Ok(Err(reason)),
-        }
+        let call = self.call.take();
+        let token = call.as_deref().and_then(CallView::bearer);
+        let verdict = token.map_or(Ok(Ok(None)), |token| self.own_token(&verifier, token));
+        self.call = call;
+        verdict
     }
 
     fn verify(&mut self, verifier: Resource<Verifier>, token: String) -> Result<Verdict<u64>> {

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Instant;
 
 use crate::Failure;
@@ -23,12 +23,62 @@ thread_local! {
     static SHARD: Cell<usize> = Cell::new(THREADS.fetch_add(1, Ordering::Relaxed) % SHARDS_LEN);
 }
 
+/// The instances of the threads that share a number. The one that was used last is taken and put back under the
+/// same lock, which a hook holds for as long as it runs: nobody waits for it.
+#[derive(Default)]
+struct Shard {
+    last: Mutex<Option<Box<Guest>>>,
+    others: Mutex<Others>,
+}
+
 /// The box moves in and out on every call, and the instance stays where it is.
 #[allow(clippy::vec_box, reason = "what moves is a pointer")]
-type Idle = Vec<Box<Guest>>;
+type Others = Vec<Box<Guest>>;
 
-fn lock(shard: &Mutex<Idle>) -> MutexGuard<'_, Idle> {
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(others: &Mutex<Others>) -> MutexGuard<'_, Others> {
+    others.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shard {
+    /// The place of the instance that was used last, unless a hook runs in it.
+    fn last(&self) -> Option<MutexGuard<'_, Option<Box<Guest>>>> {
+        match self.last.try_lock() {
+            Ok(last) => Some(last),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
+    }
+
+    fn idle(&self) -> usize {
+        let last = self.last().is_some_and(|last| last.is_some());
+        usize::from(last) + lock(&self.others).len()
+    }
+}
+
+/// Where one hook takes its instance from, and where it puts it back.
+pub(crate) struct Seat<'p> {
+    last: Option<MutexGuard<'p, Option<Box<Guest>>>>,
+    others: &'p Mutex<Others>,
+}
+
+impl Seat<'_> {
+    /// The instance that was used last.
+    pub(crate) fn take(&mut self) -> Option<Box<Guest>> {
+        let last = self.last.as_mut().and_then(|last| last.take());
+        last.or_else(|| lock(self.others).pop())
+    }
+
+    pub(crate) fn put(mut self, guest: Box<Guest>) {
+        match &mut self.last {
+            Some(last) if last.is_none() => **last = Some(guest),
+            Some(_) | None => {
+                let mut others = lock(self.others);
+                if others.len() < IDLE_MAX {
+                    others.push(guest);
+                }
+            }
+        }
+    }
 }
 
 /// Counters of one binding's pool since it was made.
@@ -47,7 +97,7 @@ pub struct PoolStats {
 /// Idle instances, by the thread that used them last: an instance that stays on its thread stays in its caches.
 /// Last in first out, so that a quiet binding keeps few of them warm.
 pub(crate) struct Pool {
-    idle: [Mutex<Idle>; SHARDS_LEN],
+    idle: [Shard; SHARDS_LEN],
     pub(crate) created: AtomicU64,
     pub(crate) retired: AtomicU64,
     pub(crate) failed: AtomicU64,
@@ -65,28 +115,22 @@ impl Pool {
         }
     }
 
-    pub(crate) fn take(&self) -> Option<Box<Guest>> {
-        self.own().pop()
-    }
-
-    pub(crate) fn put(&self, guest: Box<Guest>) {
-        let mut idle = self.own();
-        if idle.len() < IDLE_MAX {
-            idle.push(guest);
+    /// Among the instances of this thread.
+    pub(crate) fn seat(&self) -> Seat<'_> {
+        let [first, ..] = &self.idle;
+        let shard = self.idle.get(SHARD.get()).unwrap_or(first);
+        Seat {
+            last: shard.last(),
+            others: &shard.others,
         }
     }
 
     pub(crate) fn clear(&self) {
         for shard in &self.idle {
-            let idle = std::mem::take(&mut *lock(shard));
-            drop(idle);
+            let last = shard.last().and_then(|mut last| last.take());
+            let others = std::mem::take(&mut *lock(&shard.others));
+            drop((last, others));
         }
-    }
-
-    /// The instances of this thread.
-    fn own(&self) -> MutexGuard<'_, Idle> {
-        let [first, ..] = &self.idle;
-        lock(self.idle.get(SHARD.get()).unwrap_or(first))
     }
 
     pub(crate) fn standing(&self) -> &Standing {
@@ -94,11 +138,7 @@ impl Pool {
     }
 
     pub(crate) fn stats(&self) -> PoolStats {
-        let idle = self
-            .idle
-            .iter()
-            .map(|shard| lock(shard).len())
-            .sum::<usize>();
+        let idle = self.idle.iter().map(Shard::idle).sum::<usize>();
         PoolStats {
             idle: u64::try_from(idle).unwrap_or(u64::MAX),
             created: self.created.load(Ordering::Relaxed),

@@ -219,12 +219,7 @@ impl Bound {
         let started = Instant::now();
         let outcome = call.request_id.scope(|| run(self.hooks.as_ref()));
         if let Some(metrics) = self.metrics(hook) {
-            metrics.seconds.observe(started.elapsed().as_secs_f64());
-            match &outcome {
-                Ok(Ok(_)) => metrics.ok.inc(),
-                Ok(Err(_)) => metrics.denied.inc(),
-                Err(failure) => metrics.failed(failure),
-            }
+            metrics.record(&outcome, started.elapsed());
         }
         match outcome {
             Ok(answer) => answer.map(Some).map_err(Refusal::from),

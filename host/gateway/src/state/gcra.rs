@@ -50,8 +50,13 @@ impl Limit {
         if rate == 0 || period_ms == 0 || burst == 0 {
             return None;
         }
-        let period_ns = u128::from(period_ms) * u128::from(NS_PER_MS);
-        let interval_ns = clamp(period_ns.div_ceil(u128::from(rate)));
+        let interval_ns = match period_ms.checked_mul(NS_PER_MS) {
+            Some(period_ns) => period_ns.div_ceil(u64::from(rate)),
+            None => {
+                let period_ns = u128::from(period_ms) * u128::from(NS_PER_MS);
+                clamp(period_ns.div_ceil(u128::from(rate)))
+            }
+        };
         Some(Self {
             interval_ns,
             capacity_ns: interval_ns.saturating_mul(u64::from(burst)),

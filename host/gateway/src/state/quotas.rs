@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use foldhash::quality::RandomState;
 use indexmap::IndexMap;
 use portcullis_sandbox::{QuotaTake, QuotaVerdict};
 use sha2::{Digest, Sha256};
@@ -33,7 +34,9 @@ pub struct QuotaScope {
 
 #[derive(Default)]
 struct Counters {
-    slots: IndexMap<Box<str>, Slot>,
+    slots: IndexMap<Box<str>, Slot, RandomState>,
+    /// As it was last shown.
+    shown_len: usize,
     sweeper: Sweeper,
 }
 
@@ -94,7 +97,11 @@ impl QuotaScope {
                 counters.undo(step);
             }
         }
-        self.meter.quota_keys.set(gauge(counters.slots.len()));
+        // Shown to all threads, so written only when it changes.
+        if counters.shown_len != counters.slots.len() {
+            counters.shown_len = counters.slots.len();
+            self.meter.quota_keys.set(gauge(counters.shown_len));
+        }
         drop(counters);
         steps.into_iter().map(|step| step.verdict).collect()
     }
@@ -108,7 +115,7 @@ impl QuotaScope {
     }
 
     fn make_room(&self, counters: &mut Counters, coming: usize, now_ns: u64) {
-        let Counters { slots, sweeper } = counters;
+        let Counters { slots, sweeper, .. } = counters;
         let looks = if slots.len().saturating_add(coming) > self.bounds.quota_keys_max {
             LOOKS_UNDER_PRESSURE
         } else if slots.len() >= SWEEP_FROM_KEYS {

@@ -15,9 +15,9 @@ pub(super) struct Sweeper {
 
 impl Sweeper {
     /// Looks at up to `looks` entries and drops those that `expired` names; each goes to `dropped`.
-    pub(super) fn sweep<V>(
+    pub(super) fn sweep<V, S>(
         &mut self,
-        map: &mut IndexMap<Box<str>, V>,
+        map: &mut IndexMap<Box<str>, V, S>,
         looks: usize,
         expired: impl Fn(&V) -> bool,
         mut dropped: impl FnMut(&str, &V),

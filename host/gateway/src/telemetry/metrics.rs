@@ -1,23 +1,13 @@
 //! Metrics in Prometheus' text format. Handles are resolved when a generation is built, so that the request path
-//! only adds to atomics: it never looks up a label.
+//! only adds to numbers: it never looks up a label, nor waits for a thread that adds to the same ones.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use portcullis_sandbox::{Binding, Failure, Hook};
-use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
-};
+use portcullis_sandbox::{Binding, Hook, HookResult};
+use prometheus::{Encoder, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
-const REQUEST_BUCKETS_S: &[f64] = &[
-    0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
-    10.0, 30.0,
-];
-const HOOK_BUCKETS_S: &[f64] = &[
-    0.000_001, 0.000_002, 0.000_004, 0.000_008, 0.000_016, 0.000_05, 0.000_1, 0.000_5, 0.001,
-    0.005, 0.01, 0.1,
-];
+use super::timed::{Timed, TimedOpts, TimedVec};
 
 /// Methods that have a label of their own; all others share `other`.
 pub const METHODS: [&str; 9] = [
@@ -45,13 +35,61 @@ pub const OUTCOMES: [&str; 9] = [
     "error",
 ];
 
+/// How a hook ended, for metrics: it answered, it refused the caller, or it failed.
+const HOOK_OUTCOMES: [&str; 9] = [
+    "ok",
+    "denied",
+    "trap",
+    "deadline",
+    "memory",
+    "output",
+    "host-calls",
+    "instances",
+    "quarantined",
+];
+
+const REQUESTS: TimedOpts = TimedOpts {
+    total: [
+        "portcullis_requests_total",
+        "MCP messages by how they ended",
+    ],
+    seconds: [
+        "portcullis_request_duration_seconds",
+        "From a message's arrival to the head of its reply",
+    ],
+    labels: &["tenant", "server", "method"],
+    outcomes: &OUTCOMES,
+    // A thousand servers do not mean a hundred thousand zeros.
+    outcomes_shown: 0,
+    buckets_s: &[
+        0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
+        10.0, 30.0,
+    ],
+};
+
+const HOOKS: TimedOpts = TimedOpts {
+    total: [
+        "portcullis_hook_outcomes_total",
+        "Hooks by outcome: ok, denied, or the failure",
+    ],
+    seconds: [
+        "portcullis_hook_duration_seconds",
+        "Time in one policy hook",
+    ],
+    labels: &["tenant", "plugin", "hook"],
+    outcomes: &HOOK_OUTCOMES,
+    outcomes_shown: 2,
+    buckets_s: &[
+        0.000_001, 0.000_002, 0.000_004, 0.000_008, 0.000_016, 0.000_05, 0.000_1, 0.000_5, 0.001,
+        0.005, 0.01, 0.1,
+    ],
+};
+
 /// All metrics of the process.
 pub struct Metrics {
     registry: Registry,
-    requests: IntCounterVec,
-    request_seconds: HistogramVec,
-    hook_seconds: HistogramVec,
-    hook_outcomes: IntCounterVec,
+    requests: TimedVec,
+    hooks: TimedVec,
     instances: IntGaugeVec,
     instance_events: IntGaugeVec,
     generation: IntGaugeVec,
@@ -72,36 +110,8 @@ impl Metrics {
     pub fn new() -> Result<Arc<Self>, prometheus::Error> {
         let registry = Registry::new();
         let metrics = Self {
-            requests: IntCounterVec::new(
-                Opts::new(
-                    "portcullis_requests_total",
-                    "MCP messages by how they ended",
-                ),
-                &["tenant", "server", "method", "outcome"],
-            )?,
-            request_seconds: HistogramVec::new(
-                HistogramOpts::new(
-                    "portcullis_request_duration_seconds",
-                    "From a message's arrival to the head of its reply",
-                )
-                .buckets(REQUEST_BUCKETS_S.to_vec()),
-                &["tenant", "server", "method"],
-            )?,
-            hook_seconds: HistogramVec::new(
-                HistogramOpts::new(
-                    "portcullis_hook_duration_seconds",
-                    "Time in one policy hook",
-                )
-                .buckets(HOOK_BUCKETS_S.to_vec()),
-                &["tenant", "plugin", "hook"],
-            )?,
-            hook_outcomes: IntCounterVec::new(
-                Opts::new(
-                    "portcullis_hook_outcomes_total",
-                    "Hooks by outcome: ok, denied, or the failure",
-                ),
-                &["tenant", "plugin", "hook", "outcome"],
-            )?,
+            requests: TimedVec::new(REQUESTS)?,
+            hooks: TimedVec::new(HOOKS)?,
             instances: IntGaugeVec::new(
                 Opts::new(
                     "portcullis_instances_idle",
@@ -141,12 +151,7 @@ impl Metrics {
 
     fn register(&self) -> Result<(), prometheus::Error> {
         self.registry.register(Box::new(self.requests.clone()))?;
-        self.registry
-            .register(Box::new(self.request_seconds.clone()))?;
-        self.registry
-            .register(Box::new(self.hook_seconds.clone()))?;
-        self.registry
-            .register(Box::new(self.hook_outcomes.clone()))?;
+        self.registry.register(Box::new(self.hooks.clone()))?;
         self.registry.register(Box::new(self.instances.clone()))?;
         self.registry
             .register(Box::new(self.instance_events.clone()))?;
@@ -206,28 +211,15 @@ impl Metrics {
     pub fn server(&self, tenant: &str, server: &str) -> ServerMetrics {
         ServerMetrics {
             requests: self.requests.clone(),
-            seconds: self.request_seconds.clone(),
             labels: [tenant.to_owned(), server.to_owned()],
-            by_method: METHODS.map(|_| MethodMetrics::default()),
+            by_method: Default::default(),
         }
     }
 
     /// Handles of one hook of one binding.
     #[must_use]
     pub fn hook(&self, tenant: &str, plugin: &str, hook: Hook) -> HookMetrics {
-        let outcome = |outcome: &str| {
-            self.hook_outcomes
-                .with_label_values(&[tenant, plugin, hook.name(), outcome])
-        };
-        HookMetrics {
-            seconds: self
-                .hook_seconds
-                .with_label_values(&[tenant, plugin, hook.name()]),
-            ok: outcome("ok"),
-            denied: outcome("denied"),
-            failures: self.hook_outcomes.clone(),
-            labels: [tenant.to_owned(), plugin.to_owned(), hook.name().to_owned()],
-        }
+        HookMetrics(self.hooks.of(&[tenant, plugin, hook.name()]))
     }
 
     /// The revision that a tenant is now served with.
@@ -248,76 +240,59 @@ fn signed(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// Requests of one server, by method and outcome. A series begins with its first request, so that a thousand
-/// servers do not mean a hundred thousand zeros.
+/// Requests of one server, by method and outcome. A series begins with its first request.
 pub struct ServerMetrics {
-    requests: IntCounterVec,
-    seconds: HistogramVec,
+    requests: TimedVec,
     labels: [String; 2],
-    by_method: [MethodMetrics; METHODS.len()],
-}
-
-#[derive(Default)]
-struct MethodMetrics {
-    outcomes: [OnceLock<IntCounter>; OUTCOMES.len()],
-    seconds: OnceLock<Histogram>,
+    by_method: [OnceLock<Arc<Timed>>; METHODS.len()],
 }
 
 impl ServerMetrics {
     /// One message has ended. A method or outcome without a label of its own counts as the last one.
     pub fn record(&self, method: &str, outcome: &str, took: Duration) {
-        let (method_at, outcome_at) = (place(&METHODS, method), place(&OUTCOMES, outcome));
-        let [tenant, server] = &self.labels;
-        let (Some(metrics), Some(method), Some(outcome)) = (
-            self.by_method.get(method_at),
-            METHODS.get(method_at),
-            OUTCOMES.get(outcome_at),
-        ) else {
-            return;
-        };
-        let seconds = || {
-            self.seconds
-                .with_label_values(&[tenant.as_str(), server, method])
-        };
-        metrics
-            .seconds
-            .get_or_init(seconds)
-            .observe(took.as_secs_f64());
-        if let Some(counter) = metrics.outcomes.get(outcome_at) {
-            counter
-                .get_or_init(|| {
-                    self.requests
-                        .with_label_values(&[tenant.as_str(), server, method, outcome])
-                })
-                .inc();
+        let known = METHODS.iter().position(|known| *known == method);
+        let place = known.unwrap_or(METHODS.len() - 1);
+        if let (Some(method), Some(series)) = (METHODS.get(place), self.by_method.get(place)) {
+            let [tenant, server] = &self.labels;
+            let series = series.get_or_init(|| self.requests.of(&[tenant, server, method]));
+            series.record(outcome, took);
         }
     }
 }
 
-fn place(set: &[&str], name: &str) -> usize {
-    set.iter()
-        .position(|known| *known == name)
-        .unwrap_or(set.len().saturating_sub(1))
-}
-
 /// One hook of one binding.
-pub struct HookMetrics {
-    /// Time in the hook.
-    pub seconds: Histogram,
-    /// It answered.
-    pub ok: IntCounter,
-    /// It refused the caller.
-    pub denied: IntCounter,
-    failures: IntCounterVec,
-    labels: [String; 3],
-}
+pub struct HookMetrics(Arc<Timed>);
 
 impl HookMetrics {
-    /// It failed: rare, so the label is looked up here.
-    pub fn failed(&self, failure: &Failure) {
-        let [tenant, plugin, hook] = &self.labels;
-        self.failures
-            .with_label_values(&[tenant.as_str(), plugin, hook, failure.label()])
-            .inc();
+    /// It ended.
+    pub fn record<T>(&self, result: &HookResult<T>, took: Duration) {
+        let outcome = match result {
+            Ok(Ok(_)) => "ok",
+            Ok(Err(_)) => "denied",
+            Err(failure) => failure.label(),
+        };
+        self.0.record(outcome, took);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use portcullis_sandbox::Failure;
+
+    use super::HOOK_OUTCOMES;
+
+    #[test]
+    fn every_failure_is_an_outcome() {
+        let failures = [
+            Failure::Trap(String::new()),
+            Failure::Deadline { deadline_ms: 1 },
+            Failure::Memory { bytes_max: 1 },
+            Failure::Output(String::new()),
+            Failure::HostCalls { calls_max: 1 },
+            Failure::Instances,
+            Failure::Quarantined { retry_after_ms: 1 },
+        ];
+        let labels = failures.iter().map(Failure::label);
+        assert!(["ok", "denied"].into_iter().chain(labels).eq(HOOK_OUTCOMES));
     }
 }

@@ -3,25 +3,46 @@
 //! Registered once by `Upstreams`; an upstream resolves its handles when it is made, so that a call only counts.
 //! Labels are tenants, upstreams and outcomes, never anything that a caller chooses.
 
-use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry,
-};
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use super::error::UpstreamError;
+use crate::telemetry::timed::{Timed, TimedOpts, TimedVec};
 
 const OK: &str = "ok";
 const UPSTREAM: [&str; 2] = ["tenant", "upstream"];
-/// From half a millisecond, what a neighbour in the same rack takes, to the longest calls.
-const DURATION_BUCKETS_S: [f64; 13] = [
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0, 120.0,
-];
+
+const REQUESTS: TimedOpts = TimedOpts {
+    total: [
+        "portcullis_upstream_requests_total",
+        "Calls to upstreams by how they ended.",
+    ],
+    seconds: [
+        "portcullis_upstream_duration_seconds",
+        "Time from a call to the beginning of its reply.",
+    ],
+    labels: &UPSTREAM,
+    outcomes: &OUTCOMES,
+    outcomes_shown: 1,
+    // From half a millisecond, what a neighbour in the same rack takes, to the longest calls.
+    buckets_s: &[
+        0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0, 120.0,
+    ],
+};
+
+const OUTCOMES: [&str; 1 + UpstreamError::LABELS.len()] = {
+    let mut outcomes = [OK; 1 + UpstreamError::LABELS.len()];
+    let (_, errors) = outcomes.split_at_mut(1);
+    errors.copy_from_slice(&UpstreamError::LABELS);
+    outcomes
+};
 
 /// Every metric of this room.
 #[derive(Debug)]
 pub(super) struct Metrics {
-    requests: IntCounterVec,
-    duration: HistogramVec,
+    requests: TimedVec,
     in_flight: IntGaugeVec,
     healthy: IntGaugeVec,
     sessions_opened: IntCounterVec,
@@ -36,21 +57,7 @@ impl Metrics {
     /// When one is registered already.
     pub(super) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let metrics = Self {
-            requests: IntCounterVec::new(
-                Opts::new(
-                    "portcullis_upstream_requests_total",
-                    "Calls to upstreams by how they ended.",
-                ),
-                &["tenant", "upstream", "outcome"],
-            )?,
-            duration: HistogramVec::new(
-                HistogramOpts::new(
-                    "portcullis_upstream_duration_seconds",
-                    "Time from a call to the beginning of its reply.",
-                )
-                .buckets(DURATION_BUCKETS_S.to_vec()),
-                &UPSTREAM,
-            )?,
+            requests: TimedVec::new(REQUESTS)?,
             in_flight: gauges(
                 "portcullis_upstream_in_flight",
                 "Calls whose reply has not ended.",
@@ -73,7 +80,6 @@ impl Metrics {
             )?,
         };
         registry.register(Box::new(metrics.requests.clone()))?;
-        registry.register(Box::new(metrics.duration.clone()))?;
         registry.register(Box::new(metrics.in_flight.clone()))?;
         registry.register(Box::new(metrics.healthy.clone()))?;
         registry.register(Box::new(metrics.sessions_opened.clone()))?;
@@ -86,11 +92,7 @@ impl Metrics {
     pub(super) fn of(&self, tenant: &str, upstream: &str) -> Meters {
         let labels = [tenant, upstream];
         let meters = Meters {
-            tenant: tenant.to_owned(),
-            upstream: upstream.to_owned(),
-            requests: self.requests.clone(),
-            ok: self.requests.with_label_values(&[tenant, upstream, OK]),
-            duration: self.duration.with_label_values(&labels),
+            requests: self.requests.of(&labels),
             in_flight: self.in_flight.with_label_values(&labels),
             healthy: self.healthy.with_label_values(&labels),
             sessions_opened: self.sessions_opened.with_label_values(&labels),
@@ -104,13 +106,8 @@ impl Metrics {
     /// Takes an upstream that is no more out of what is reported.
     pub(super) fn forget(&self, tenant: &str, upstream: &str) {
         let labels = [tenant, upstream];
+        self.requests.remove(&labels);
         // A series that was never made cannot be removed, and need not be.
-        for outcome in UpstreamError::LABELS.into_iter().chain([OK]) {
-            self.requests
-                .remove_label_values(&[tenant, upstream, outcome])
-                .ok();
-        }
-        self.duration.remove_label_values(&labels).ok();
         self.in_flight.remove_label_values(&labels).ok();
         self.healthy.remove_label_values(&labels).ok();
         self.sessions_opened.remove_label_values(&labels).ok();
@@ -122,11 +119,7 @@ impl Metrics {
 /// One upstream's handles.
 #[derive(Debug)]
 pub(super) struct Meters {
-    tenant: String,
-    upstream: String,
-    requests: IntCounterVec,
-    ok: IntCounter,
-    pub(super) duration: Histogram,
+    requests: Arc<Timed>,
     pub(super) in_flight: IntGauge,
     pub(super) healthy: IntGauge,
     pub(super) sessions_opened: IntCounter,
@@ -136,15 +129,13 @@ pub(super) struct Meters {
 
 impl Meters {
     /// Counts a call that has a reply.
-    pub(super) fn count_ok(&self) {
-        self.ok.inc();
+    pub(super) fn count_ok(&self, took: Duration) {
+        self.requests.record(OK, took);
     }
 
     /// Counts a call that has none.
     pub(super) fn count_failed(&self, error: &UpstreamError) {
-        self.requests
-            .with_label_values(&[self.tenant.as_str(), &self.upstream, error.label()])
-            .inc();
+        self.requests.count(error.label());
     }
 }
 
