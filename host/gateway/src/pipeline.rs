@@ -80,8 +80,8 @@ impl Pipeline {
             call.message.kind,
             call.message.method.as_deref().unwrap_or_default(),
         ) {
-            (Kind::Request, "initialize") => self.initialize(&call).await,
-            (Kind::Request, "server/discover") => Ok(self.discover(&call).await),
+            (Kind::Request, "initialize") => self.initialize(&call),
+            (Kind::Request, "server/discover") => Ok(lifecycle::discover(&call)),
             (Kind::Request, "ping") => Ok(lifecycle::pong(&call)),
             (Kind::Request, "logging/setLevel") => self.set_level(&call).await,
             (

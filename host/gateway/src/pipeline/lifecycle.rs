@@ -1,7 +1,6 @@
 //! What the gateway answers itself: `initialize`, `server/discover`, `ping`, and the end of a session.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytestring::ByteString;
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -21,14 +20,12 @@ use crate::refusal::Refusal;
 
 use super::Pipeline;
 
-/// How long the beginning of a session waits for upstreams that have not said yet what they offer.
-const GRACE: Duration = Duration::from_secs(2);
 /// How long a stateless client may reuse `server/discover`.
 const DISCOVER_TTL_MS: u64 = 60_000;
 
 impl Pipeline {
     /// Opens a session (MCP 2025-11-25, "Lifecycle").
-    pub(super) async fn initialize(&self, call: &Permitted) -> Result<Reply, Refusal> {
+    pub(super) fn initialize(&self, call: &Permitted) -> Result<Reply, Refusal> {
         let params = call
             .message
             .params
@@ -45,12 +42,7 @@ impl Pipeline {
         let revision = negotiate(&asked.protocol_version);
         let at = (call.generation.tenant.as_str(), call.server.name.as_str());
         let session = self.sessions.open(at, call.principal(), revision)?;
-        let result = initialize_result(
-            revision,
-            &self.capabilities(call).await,
-            &server_info(call),
-            None,
-        );
+        let result = initialize_result(revision, &capabilities(call), &server_info(call), None);
         let mut answer = reply::result(id(call), &result);
         if let Ok(session_id) = HeaderValue::from_str(session.id()) {
             answer
@@ -58,46 +50,6 @@ impl Pipeline {
                 .insert(HeaderName::from_static(SESSION_ID), session_id);
         }
         Ok(answer)
-    }
-
-    /// `server/discover` (MCP 2026-07-28).
-    pub(super) async fn discover(&self, call: &Permitted) -> Reply {
-        let cache = CacheHint {
-            ttl_ms: DISCOVER_TTL_MS,
-            scope: CacheScope::Private,
-        };
-        let discovery = Discovery {
-            capabilities: &self.capabilities(call).await,
-            server_info: &server_info(call),
-            instructions: None,
-            cache,
-        };
-        reply::result(id(call), &discover_result(&discovery))
-    }
-
-    /// What the upstreams offer, as JSON text. Those that do not answer in time offer nothing that is known.
-    async fn capabilities(&self, call: &Permitted) -> String {
-        let server = &call.server;
-        let known = tokio::time::timeout(GRACE, server.catalogue.get(server, &self.tracker)).await;
-        let offers =
-            |kind| matches!(&known, Ok(Ok(catalogue)) if !catalogue.offers(kind).is_empty());
-        let (prompts, templates) = (
-            offers(ListKind::Prompts),
-            offers(ListKind::ResourceTemplates),
-        );
-        let mut capabilities = String::from(r#"{"tools":{},"logging":{}"#);
-        for (is_offered, member) in [
-            (prompts, r#","prompts":{}"#),
-            (
-                templates || offers(ListKind::Resources),
-                r#","resources":{}"#,
-            ),
-            (templates || prompts, r#","completions":{}"#),
-        ] {
-            capabilities.push_str(if is_offered { member } else { "" });
-        }
-        capabilities.push('}');
-        capabilities
     }
 
     /// `DELETE`: the session ends, and so do its upstream sessions.
@@ -110,6 +62,49 @@ impl Pipeline {
         }
         reply::empty(StatusCode::NO_CONTENT)
     }
+}
+
+/// `server/discover` (MCP 2026-07-28).
+pub(super) fn discover(call: &Permitted) -> Reply {
+    let cache = CacheHint {
+        ttl_ms: DISCOVER_TTL_MS,
+        scope: CacheScope::Private,
+    };
+    let discovery = Discovery {
+        capabilities: &capabilities(call),
+        server_info: &server_info(call),
+        instructions: None,
+        cache,
+    };
+    reply::result(id(call), &discover_result(&discovery))
+}
+
+/// What can be asked for, as JSON text. Nobody is kept waiting for it: where upstreams have not been asked yet what they
+/// offer, it may be anything.
+fn capabilities(call: &Permitted) -> String {
+    let known = call.server.catalogue.peek();
+    let offers = |kind| {
+        known
+            .as_ref()
+            .is_none_or(|known| !known.offers(kind).is_empty())
+    };
+    let (prompts, templates) = (
+        offers(ListKind::Prompts),
+        offers(ListKind::ResourceTemplates),
+    );
+    let mut capabilities = String::from(r#"{"tools":{},"logging":{}"#);
+    for (is_offered, member) in [
+        (prompts, r#","prompts":{}"#),
+        (
+            templates || offers(ListKind::Resources),
+            r#","resources":{}"#,
+        ),
+        (templates || prompts, r#","completions":{}"#),
+    ] {
+        capabilities.push_str(if is_offered { member } else { "" });
+    }
+    capabilities.push('}');
+    capabilities
 }
 
 /// `ping`.

@@ -157,15 +157,16 @@ impl CatalogueCell {
 
     async fn refresh(&self, server: &Server) -> Result<Arc<Catalogue>, UpstreamError> {
         let before = self.peek();
+        let answers = join_all(server.mounts.iter().map(discover)).await;
         let mut survey = Survey::default();
-        let kinds = ListKind::ALL.map(|kind| discover(server, kind));
-        let answers = join_all(kinds).await;
-        let mut shelves: [Shelf; ListKind::ALL.len()] = Default::default();
-        for ((kind, shelf), answers) in ListKind::ALL.into_iter().zip(&mut shelves).zip(answers) {
-            let known = before
-                .as_deref()
-                .map_or(&[][..], |before| before.offers(kind));
-            *shelf = Shelf::of(survey.take(server, kind, answers, known));
+        let mut found: [Vec<Vec<Arc<Offer>>>; ListKind::ALL.len()] = Default::default();
+        for (at, (mount, answers)) in server.mounts.iter().zip(answers).enumerate() {
+            for ((kind, found), answer) in ListKind::ALL.into_iter().zip(&mut found).zip(answers) {
+                let known = before
+                    .as_deref()
+                    .map_or(&[][..], |known| known.offers(kind));
+                found.push(survey.take(server, kind, (at, mount), (answer, known)));
+            }
         }
         match survey.failure {
             Some(err) if !survey.is_answered && before.is_none() => Err(err),
@@ -176,7 +177,7 @@ impl CatalogueCell {
                     FRESH
                 };
                 let catalogue = Arc::new(Catalogue {
-                    shelves,
+                    shelves: found.map(Shelf::of),
                     fresh_until: Instant::now() + fresh,
                 });
                 let count = |kind| catalogue.offers(kind).len();
@@ -195,7 +196,10 @@ impl CatalogueCell {
     }
 }
 
-/// What the mounts of a server answered, all kinds together.
+/// A list of a mount: what is in it, or why it is not known. Nothing where it was not asked for.
+type Answer = Option<Result<Vec<Entry>, UpstreamError>>;
+
+/// How the mounts of a server answered, all kinds together.
 #[derive(Default)]
 struct Survey {
     is_answered: bool,
@@ -203,50 +207,52 @@ struct Survey {
 }
 
 impl Survey {
-    /// Publishes what each mount lists; one that does not answer keeps what it offered last.
+    /// Publishes a list of a mount; one that did not answer keeps what it offered last.
     fn take(
         &mut self,
         server: &Server,
         kind: ListKind,
-        answers: Vec<Result<Vec<Entry>, UpstreamError>>,
-        known: &[Arc<Offer>],
-    ) -> Vec<Vec<Arc<Offer>>> {
-        let mut found = Vec::with_capacity(answers.len());
-        for (at, (mount, answer)) in server.mounts.iter().zip(answers).enumerate() {
-            found.push(match answer {
-                Ok(entries) => {
-                    self.is_answered = true;
-                    let published = entries.iter().filter_map(|entry| publish(server, kind, (at, mount), entry));
-                    published.collect()
-                }
-                Err(err) => {
-                    warn!(server = server.name, mount = mount.name, list = kind.method(), error = %err, "an upstream did not list what it offers");
-                    self.failure.get_or_insert(err);
-                    known.iter().filter(|offer| offer.mount == at).cloned().collect()
-                }
-            });
+        (at, mount): (usize, &Mount),
+        (answer, known): (Answer, &[Arc<Offer>]),
+    ) -> Vec<Arc<Offer>> {
+        match answer {
+            Some(Ok(entries)) => {
+                self.is_answered = true;
+                let published = entries
+                    .iter()
+                    .filter_map(|entry| publish(server, kind, (at, mount), entry));
+                return published.collect();
+            }
+            Some(Err(err)) => {
+                warn!(server = server.name, mount = mount.name, list = kind.method(), error = %err, "an upstream did not list what it offers");
+                self.failure.get_or_insert(err);
+            }
+            None => {}
         }
-        found
+        let kept = known.iter().filter(|offer| offer.mount == at);
+        kept.cloned().collect()
     }
 }
 
-/// Asks every mount for its list, at the same time.
-async fn discover(server: &Server, kind: ListKind) -> Vec<Result<Vec<Entry>, UpstreamError>> {
-    join_all(server.mounts.iter().map(|mount| list(mount, kind))).await
-}
-
-/// Asks a mount's replicas in turn, healthy ones first.
-async fn list(mount: &Mount, kind: ListKind) -> Result<Vec<Entry>, UpstreamError> {
+/// Asks a mount's replicas for their tools in turn, healthy ones first, and the one that answers for the rest.
+async fn discover(mount: &Mount) -> [Answer; ListKind::ALL.len()] {
     let healthy = mount.replicas.iter().filter(|replica| replica.healthy());
     let others = mount.replicas.iter().filter(|replica| !replica.healthy());
-    let mut last = None;
+    let mut failure = None;
     for replica in healthy.chain(others) {
-        match replica.list(kind).await {
-            Ok(entries) => return Ok(entries),
-            Err(err) => last = Some(err),
+        match replica.list(ListKind::Tools).await {
+            Ok(tools) => {
+                let (prompts, resources, templates) = tokio::join!(
+                    replica.list(ListKind::Prompts),
+                    replica.list(ListKind::Resources),
+                    replica.list(ListKind::ResourceTemplates),
+                );
+                return [Ok(tools), prompts, resources, templates].map(Some);
+            }
+            Err(err) => failure = Some(Err(err)),
         }
     }
-    last.map_or_else(|| Ok(Vec::new()), Err)
+    [failure, None, None, None]
 }
 
 /// An offer under its public name. URIs are nobody's to change; a tool that cannot have a valid name is left out.
