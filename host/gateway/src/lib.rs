@@ -11,6 +11,7 @@ pub mod upstream;
 
 pub mod call;
 pub mod refusal;
+mod thread;
 
 pub mod admin;
 pub mod model;

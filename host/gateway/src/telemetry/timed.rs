@@ -2,25 +2,20 @@
 //!
 //! Every thread adds in cache lines of its own, so that no two wait for each other's; a scrape sums them up.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Bucket, Counter, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 
+use crate::thread;
+
 /// All threads beyond this number share the last lines.
 const SHARDS_LEN: usize = 16;
 const SHARED: usize = SHARDS_LEN - 1;
 const LINE_LEN: usize = 8;
-
-static THREADS: AtomicUsize = AtomicUsize::new(0);
-
-thread_local! {
-    static SHARD: Cell<usize> = Cell::new(THREADS.fetch_add(1, Ordering::Relaxed).min(SHARED));
-}
 
 /// What the two families are called and how they are divided.
 #[derive(Debug, Clone, Copy)]
@@ -196,7 +191,7 @@ impl Timed {
     /// The lines of this thread.
     fn own(&self) -> Own<'_> {
         let [.., shared] = &self.shards;
-        let place = SHARD.get();
+        let place = thread::number().min(SHARED);
         let shard = self.shards.get(place).unwrap_or(shared);
         let lines = shard.get_or_init(|| {
             let lines = self.len().div_ceil(LINE_LEN);

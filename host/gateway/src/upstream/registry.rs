@@ -64,14 +64,15 @@ impl Upstreams {
         let inherited = INHERITED
             .into_iter()
             .filter_map(|name| Some((OsString::from(name), std::env::var_os(name)?)));
+        let stop = CancellationToken::new();
         Ok(Arc::new(Self {
             metrics: Metrics::register(registry)?,
             shared: Shared {
-                client: Client::new(&limits)?,
+                client: Client::new(&limits, stop.clone())?,
                 limits: Arc::new(limits),
                 tracker,
                 processes: TaskTracker::new(),
-                stop: CancellationToken::new(),
+                stop,
                 inherited: inherited.collect(),
             },
             known: Mutex::default(),

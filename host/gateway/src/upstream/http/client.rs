@@ -17,6 +17,7 @@ use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::pool::{Pool, PooledBody};
@@ -40,6 +41,7 @@ pub(in crate::upstream) struct Client {
     tls: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     idle_max: usize,
     idle_for: Duration,
+    stop: CancellationToken,
 }
 
 /// The way to one URL.
@@ -62,11 +64,14 @@ pub(in crate::upstream) enum ResponseBody {
 }
 
 impl Client {
-    /// Makes the client.
+    /// Makes the client; nobody looks after its connections once it is to `stop`.
     ///
     /// # Errors
     /// When the TLS library refuses its own defaults.
-    pub(in crate::upstream) fn new(limits: &UpstreamLimits) -> Result<Self, rustls::Error> {
+    pub(in crate::upstream) fn new(
+        limits: &UpstreamLimits,
+        stop: CancellationToken,
+    ) -> Result<Self, rustls::Error> {
         let (idle_max, idle_for) = (
             limits.connections_idle_max,
             Duration::from_millis(limits.connection_idle_ms),
@@ -92,6 +97,7 @@ impl Client {
             tls,
             idle_max,
             idle_for,
+            stop,
         })
     }
 
@@ -105,7 +111,7 @@ impl Client {
             .path_and_query()
             .map_or_else(|| Uri::from_static("/"), |path| Uri::from(path.clone()));
         let keep = (self.idle_max, self.idle_for);
-        let pool = Pool::new((self.tcp.clone(), uri), keep, tracker);
+        let pool = Pool::new((self.tcp.clone(), uri), keep, (tracker, self.stop.clone()));
         (Line::Plain(Arc::new(pool)), path)
     }
 }

@@ -4,9 +4,8 @@
 //! call wakes no other task, and its bytes are read where they are wanted. A connection goes back when its reply has
 //! been read to the end; a reply that is dropped earlier closes it.
 
-use std::cell::Cell;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -21,19 +20,15 @@ use hyper::client::conn::http1::{Connection, SendRequest, handshake};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_service::Service as _;
 
 use super::client::SendError;
+use crate::thread;
 
 /// Threads beyond this number share their connections with another.
 const SHARDS_LEN: usize = 16;
-
-static THREADS: AtomicUsize = AtomicUsize::new(0);
-
-thread_local! {
-    static SHARD: Cell<usize> = Cell::new(THREADS.fetch_add(1, Ordering::Relaxed) % SHARDS_LEN);
-}
 
 fn lock<T>(shard: &Mutex<T>) -> MutexGuard<'_, T> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
@@ -51,6 +46,7 @@ pub(super) struct Pool {
     idle_max: usize,
     idle_for: Duration,
     tracker: TaskTracker,
+    stop: CancellationToken,
 }
 
 /// A connection that waits for a call.
@@ -79,7 +75,7 @@ impl Pool {
     pub(super) fn new(
         (connector, uri): (HttpConnector, Uri),
         (idle_max, idle_for): (usize, Duration),
-        tracker: TaskTracker,
+        (tracker, stop): (TaskTracker, CancellationToken),
     ) -> Self {
         Self {
             connector,
@@ -89,6 +85,7 @@ impl Pool {
             idle_max,
             idle_for,
             tracker,
+            stop,
         }
     }
 
@@ -150,10 +147,11 @@ impl Pool {
         }
     }
 
-    /// Closes connections that nobody used for long, or that the other side has closed, until none is left.
+    /// Closes connections that nobody used for long, or that the other side has closed, until none is left
+    /// or the gateway stops.
     async fn sweep(self: Arc<Self>) {
-        loop {
-            tokio::time::sleep(self.idle_for / 2).await;
+        let pause = || tokio::time::sleep(self.idle_for / 2);
+        while self.stop.run_until_cancelled(pause()).await.is_some() {
             // A connection polled here is polled again by its next user, with a waker that then counts.
             let mut cx = Context::from_waker(Waker::noop());
             let mut kept = 0;
@@ -174,7 +172,11 @@ impl Pool {
     /// Those of this thread.
     fn idle(&self) -> MutexGuard<'_, Vec<Kept>> {
         let [first, ..] = &self.idle;
-        lock(self.idle.get(SHARD.get()).unwrap_or(first))
+        lock(
+            self.idle
+                .get(thread::number() % SHARDS_LEN)
+                .unwrap_or(first),
+        )
     }
 
     fn replying(

@@ -63,7 +63,7 @@ impl Server {
     fn pool(&self, idle_for: Duration) -> Arc<Pool> {
         let uri = format!("http://{}/", self.address).parse().unwrap();
         let line = (HttpConnector::new(), uri);
-        Arc::new(Pool::new(line, (8, idle_for), TaskTracker::new()))
+        Arc::new(Pool::new(line, (8, idle_for), Default::default()))
     }
 
     fn accepted(&self) -> usize {
@@ -176,13 +176,24 @@ async fn what_nobody_uses_is_closed() {
 }
 
 #[tokio::test]
+async fn nothing_is_looked_after_once_the_gateway_stops() {
+    let server = Server::start().await;
+    let pool = server.pool(LONG);
+    read(ask(&pool).await).await;
+    assert_eq!(pool.tracker.len(), 1);
+    pool.stop.cancel();
+    pool.tracker.close();
+    pool.tracker.wait().await;
+}
+
+#[tokio::test]
 async fn a_server_that_is_not_there_is_told_from_one_that_breaks_off() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let uri: Uri = format!("http://{}/", listener.local_addr().unwrap())
         .parse()
         .unwrap();
     let line = (HttpConnector::new(), uri.clone());
-    let pool = Arc::new(Pool::new(line, (8, LONG), TaskTracker::new()));
+    let pool = Arc::new(Pool::new(line, (8, LONG), Default::default()));
     let (sent, ()) = tokio::join!(pool.send(request()), async {
         drop(listener.accept().await.unwrap());
     });
