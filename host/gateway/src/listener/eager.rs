@@ -1,7 +1,7 @@
 //! A connection's task, polled again at once when it woke itself.
 //!
 //! Inside one connection, halves wake each other: a body that is read wakes the parser, which wakes the reader. Each
-//! such wake would send the task through the scheduler's queue, and often to another thread.
+//! such wake would send the task through the scheduler's queue, behind every other connection of the thread.
 
 use std::pin::Pin;
 use std::sync::Arc;

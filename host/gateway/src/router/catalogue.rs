@@ -247,12 +247,24 @@ async fn discover(mount: &Mount) -> [Answer; ListKind::ALL.len()] {
                     replica.list(ListKind::Resources),
                     replica.list(ListKind::ResourceTemplates),
                 );
+                let [prompts, resources, templates] =
+                    [prompts, resources, templates].map(none_where_refused);
                 return [Ok(tools), prompts, resources, templates].map(Some);
             }
             Err(err) => failure = Some(Err(err)),
         }
     }
     [failure, None, None, None]
+}
+
+/// An upstream that answers a list with an error of its own does not offer such things, whatever the error's code.
+fn none_where_refused(
+    answer: Result<Vec<Entry>, UpstreamError>,
+) -> Result<Vec<Entry>, UpstreamError> {
+    match answer {
+        Err(UpstreamError::Refused { .. }) => Ok(Vec::new()),
+        other => other,
+    }
 }
 
 /// An offer under its public name. URIs are nobody's to change; a tool that cannot have a valid name is left out.
