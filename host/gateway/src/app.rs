@@ -142,6 +142,8 @@ impl Running {
     pub async fn stop(self) {
         self.parts.ready.store(false, Ordering::Relaxed);
         self.stop.cancel();
+        // Streams have no end of their own that could be waited for.
+        self.parts.sessions.end_streams();
         self.listeners.close();
         if tokio::time::timeout(self.drain, self.listeners.wait())
             .await
@@ -192,6 +194,7 @@ async fn expire_sessions(sessions: Arc<crate::session::Sessions>, stop: Cancella
         .is_some()
     {
         for session in sessions.expire() {
+            session.end();
             session.conversation.close().await;
         }
     }

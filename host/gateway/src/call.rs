@@ -33,8 +33,10 @@ pub enum Kind {
     Notification,
     /// Answers a server's request.
     Response,
-    /// A transport request without a message: `GET`, `DELETE`.
-    Transport,
+    /// `GET`, without a message: opens a stream.
+    Listen,
+    /// `DELETE`, without a message: ends the session.
+    End,
 }
 
 /// A client's message, taken apart without copying: every part is a slice of the body.
@@ -61,11 +63,11 @@ pub struct Message {
 }
 
 impl Message {
-    /// Of a `GET` or `DELETE`.
+    /// Of a request of the transport, which carries none.
     #[must_use]
-    pub fn transport() -> Self {
+    pub fn without_body(kind: Kind) -> Self {
         Self {
-            kind: Kind::Transport,
+            kind,
             id: None,
             method: None,
             params: None,

@@ -6,10 +6,17 @@
 mod arrival;
 mod ask;
 mod back;
+mod downward;
+mod incoming;
 mod lifecycle;
 mod listing;
+mod push;
+mod streams;
+mod tell;
+mod translate;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use portcullis_protocol::listing::ListKind;
 use tokio_util::task::TaskTracker;
@@ -31,6 +38,10 @@ pub struct WalkLimits {
     pub body_bytes_max: usize,
     /// Largest single event of a stream, and largest whole reply that a transform may see.
     pub event_bytes_max: usize,
+    /// How long a stream may be quiet before a comment keeps it open.
+    pub keep_alive: Duration,
+    /// How long a streamed reply may take, whatever comes meanwhile.
+    pub stream_time_max: Duration,
 }
 
 /// The rooms of the walk, wired together.
@@ -97,9 +108,12 @@ impl Pipeline {
                 Some(kind) => self.list(&call, kind).await,
                 None => Err(Refusal::unknown_method(method)),
             },
-            (Kind::Notification, "notifications/cancelled") => Ok(self.cancel(&call)),
-            (Kind::Notification | Kind::Response, _) => Ok(lifecycle::taken()),
-            (Kind::Transport, _) => Ok(self.end_session(&call)),
+            (Kind::Notification, "notifications/initialized") => Ok(lifecycle::taken()),
+            (Kind::Notification, "notifications/progress") => Ok(self.tell_progress(&call)),
+            (Kind::Notification, _) => Ok(self.tell_all(&call)),
+            (Kind::Response, _) => Ok(self.answer(&call)),
+            (Kind::Listen, _) => self.listen(&call),
+            (Kind::End, _) => Ok(self.end_session(&call)),
         }
     }
 
@@ -110,6 +124,6 @@ impl Pipeline {
         let call = generation.chain.transform_call(call)?;
         let conversation = self.sessions.conversation(&call);
         let reply = ask::send(&route, &conversation, &call).await?;
-        back::carry(call, reply, self.limits).await
+        back::carry(self, call, reply).await
     }
 }

@@ -1,11 +1,17 @@
-//! Session: MCP sessions of the session era, bound to their principal; and the upstream conversations of stateless
-//! callers, pooled per principal.
+//! Session: MCP sessions of the session era, bound to their principal, with the streams that lead to their clients; and
+//! the upstream conversations of stateless callers, pooled per principal.
 //!
 //! Before it: an identity. After it: admission, then upstreams that open sessions of their own lazily, through the
 //! conversation that a session holds. One principal never uses another's.
 
 mod attach;
+mod event_log;
+mod live;
+mod questions;
 mod store;
 
 pub use attach::Held;
-pub use store::{Session, SessionError, SessionLimits, Sessions};
+pub use event_log::{EventLog, LogBounds, LogReader, Position};
+pub use live::{Opening, Session};
+pub use questions::{Question, Questions};
+pub use store::{SessionError, SessionLimits, Sessions};

@@ -9,11 +9,13 @@ use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+mod asker;
 mod conversation;
 mod error;
 mod flight;
 mod health;
 mod http;
+mod inbox;
 mod limits;
 mod list;
 mod metrics;
@@ -23,8 +25,10 @@ mod reply;
 mod restore;
 mod stdio;
 
+pub use asker::Asker;
 pub use conversation::Conversation;
 pub use error::{SetupError, UpstreamError};
+pub use inbox::Inbox;
 pub use limits::UpstreamLimits;
 pub use outgoing::Outgoing;
 pub use registry::Upstreams;

@@ -18,7 +18,7 @@ use crate::model::Secret;
 use crate::pipeline::{Pipeline, WalkLimits};
 use crate::policy::services::{JwksTiming, ServicesParts, SharedServices};
 use crate::policy::{Binder, Sandboxed};
-use crate::session::{SessionLimits, Sessions};
+use crate::session::{LogBounds, SessionLimits, Sessions};
 use crate::state::{Clock, StateBounds, StateRoom};
 use crate::store::SqliteStore;
 use crate::telemetry::Metrics;
@@ -81,6 +81,11 @@ impl Parts {
         let limits = SessionLimits {
             sessions_max: usize::try_from(settings.limits.sessions_max).unwrap_or(usize::MAX),
             ttl: Duration::from_secs(settings.limits.session_ttl_s),
+            log: LogBounds {
+                events_max: usize::try_from(settings.limits.stream_events_max)
+                    .unwrap_or(usize::MAX),
+                bytes_max: usize::try_from(settings.limits.stream_bytes_max).unwrap_or(usize::MAX),
+            },
         };
         Ok(Self {
             store,
@@ -109,6 +114,8 @@ impl Parts {
             limits: WalkLimits {
                 body_bytes_max: bytes(settings.limits.body_bytes_max),
                 event_bytes_max: bytes(settings.limits.sse_event_bytes_max),
+                keep_alive: Duration::from_secs(settings.limits.sse_keep_alive_s),
+                stream_time_max: Duration::from_secs(settings.limits.stream_time_max_s),
             },
             ready: Arc::clone(&self.ready),
         })
@@ -136,6 +143,7 @@ impl Parts {
     pub(super) async fn close(self, within: Duration) {
         let closing = async {
             for session in self.sessions.drain() {
+                session.end();
                 session.conversation.close().await;
             }
             self.upstreams.shutdown().await;

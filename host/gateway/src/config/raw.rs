@@ -48,6 +48,10 @@ pub struct RawLimits {
     pub session_ttl_s: Option<u64>,
     pub request_timeout_ms: Option<u64>,
     pub sse_event_bytes_max: Option<u64>,
+    pub sse_keep_alive_s: Option<u64>,
+    pub stream_time_max_s: Option<u64>,
+    pub stream_events_max: Option<u64>,
+    pub stream_bytes_max: Option<u64>,
 }
 
 /// One layer of `sandbox`.
@@ -100,6 +104,10 @@ impl RawLimits {
             session_ttl_s: self.session_ttl_s.or(under.session_ttl_s),
             request_timeout_ms: self.request_timeout_ms.or(under.request_timeout_ms),
             sse_event_bytes_max: self.sse_event_bytes_max.or(under.sse_event_bytes_max),
+            sse_keep_alive_s: self.sse_keep_alive_s.or(under.sse_keep_alive_s),
+            stream_time_max_s: self.stream_time_max_s.or(under.stream_time_max_s),
+            stream_events_max: self.stream_events_max.or(under.stream_events_max),
+            stream_bytes_max: self.stream_bytes_max.or(under.stream_bytes_max),
         }
     }
 }

@@ -109,6 +109,14 @@ pub struct Limits {
     pub request_timeout_ms: u64,
     /// Largest single event of a streamed reply, in bytes.
     pub sse_event_bytes_max: u64,
+    /// A stream that is quiet for this long gets a comment that keeps it open, in seconds.
+    pub sse_keep_alive_s: u64,
+    /// Longest time of a streamed reply, whatever comes meanwhile, in seconds.
+    pub stream_time_max_s: u64,
+    /// Most events that are kept of one stream for a client that comes back to it.
+    pub stream_events_max: u64,
+    /// Most bytes that are kept of one stream for a client that comes back to it.
+    pub stream_bytes_max: u64,
 }
 
 /// Defaults and bounds of policy plugins.
@@ -150,6 +158,10 @@ impl Default for Settings {
                 session_ttl_s: 3_600,
                 request_timeout_ms: 120_000,
                 sse_event_bytes_max: 4 * MIB,
+                sse_keep_alive_s: 15,
+                stream_time_max_s: 3_600,
+                stream_events_max: 256,
+                stream_bytes_max: 256 * KIB,
             },
             allowed_origins: Vec::new(),
             default_server: None,
@@ -231,50 +243,26 @@ impl TryFrom<RawSettings> for Settings {
 }
 
 fn limits(raw: RawLimits, default: Limits) -> Result<Limits, InvalidSetting> {
-    Ok(Limits {
-        body_bytes_max: between(
-            "limits.body_bytes_max",
-            raw.body_bytes_max.unwrap_or(default.body_bytes_max),
-            KIB,
-            GIB,
-        )?,
-        header_bytes_max: between(
-            "limits.header_bytes_max",
-            raw.header_bytes_max.unwrap_or(default.header_bytes_max),
-            8 * KIB,
-            MIB,
-        )?,
-        connections_max: between(
-            "limits.connections_max",
-            raw.connections_max.unwrap_or(default.connections_max),
-            1,
-            1_000_000,
-        )?,
-        sessions_max: between(
-            "limits.sessions_max",
-            raw.sessions_max.unwrap_or(default.sessions_max),
-            1,
-            10_000_000,
-        )?,
-        session_ttl_s: between(
-            "limits.session_ttl_s",
-            raw.session_ttl_s.unwrap_or(default.session_ttl_s),
-            1,
-            30 * 86_400,
-        )?,
-        request_timeout_ms: between(
-            "limits.request_timeout_ms",
-            raw.request_timeout_ms.unwrap_or(default.request_timeout_ms),
-            1,
-            3_600_000,
-        )?,
-        sse_event_bytes_max: between(
-            "limits.sse_event_bytes_max",
-            raw.sse_event_bytes_max
-                .unwrap_or(default.sse_event_bytes_max),
-            KIB,
-            GIB,
-        )?,
+    let within = |key: &str, set: Option<u64>, default: u64, (min, max): (u64, u64)| {
+        between(&format!("limits.{key}"), set.unwrap_or(default), min, max)
+    };
+    macro_rules! limits {
+        ($($key:ident in $bounds:expr),* $(,)?) => {
+            Limits { $($key: within(stringify!($key), raw.$key, default.$key, $bounds)?),* }
+        };
+    }
+    Ok(limits! {
+        body_bytes_max in (KIB, GIB),
+        header_bytes_max in (8 * KIB, MIB),
+        connections_max in (1, 1_000_000),
+        sessions_max in (1, 10_000_000),
+        session_ttl_s in (1, 30 * 86_400),
+        request_timeout_ms in (1, 3_600_000),
+        sse_event_bytes_max in (KIB, GIB),
+        sse_keep_alive_s in (1, 3_600),
+        stream_time_max_s in (1, 7 * 86_400),
+        stream_events_max in (1, 100_000),
+        stream_bytes_max in (KIB, GIB),
     })
 }
 

@@ -10,10 +10,11 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use portcullis_protocol::headers::{EVENT_STREAM, JSON, SESSION_ID};
+use portcullis_protocol::headers::{EVENT_STREAM, JSON, PROTOCOL_VERSION, SESSION_ID};
+use portcullis_protocol::revision::{Era, Revision};
 use tracing::{debug, info};
 
-use crate::call::Call;
+use crate::call::{Call, Kind};
 use crate::pipeline::{Arrival, Pipeline, Unread};
 use crate::refusal::Refusal;
 use crate::telemetry::RequestId;
@@ -167,11 +168,20 @@ async fn arrive(
             Ok(body) => arrival.message(body),
             Err(refusal) => Err(refusal.into()),
         },
-        Method::DELETE if arrival.headers.contains_key(SESSION_ID) => arrival.transport(),
+        // Without sessions there is neither a stream to open nor anything to end (MCP 2026-07-28).
+        Method::GET | Method::DELETE if is_stateless(&arrival.headers) => {
+            return Arrived::Reply(Box::new(not_allowed()));
+        }
+        Method::GET => match check_takes_events(&arrival.headers) {
+            Ok(()) => arrival.without_body(Kind::Listen),
+            Err(refusal) => Err(refusal.into()),
+        },
+        Method::DELETE if arrival.headers.contains_key(SESSION_ID) => {
+            arrival.without_body(Kind::End)
+        }
         Method::OPTIONS if arrival.headers.contains_key(ORIGIN) => {
             return Arrived::Reply(Box::new(preflight()));
         }
-        // Nothing is pushed outside of a reply yet, so there is no standalone stream to open.
         _ => return Arrived::Reply(Box::new(not_allowed())),
     };
     match call {
@@ -185,7 +195,7 @@ fn preflight() -> Reply {
     let headers = reply.headers_mut();
     headers.insert(
         http::header::ACCESS_CONTROL_ALLOW_METHODS,
-        HeaderValue::from_static("POST, DELETE"),
+        HeaderValue::from_static("GET, POST, DELETE"),
     );
     headers.insert(
         http::header::ACCESS_CONTROL_ALLOW_HEADERS,
@@ -198,8 +208,27 @@ fn not_allowed() -> Reply {
     let mut reply = reply::empty(StatusCode::METHOD_NOT_ALLOWED);
     reply
         .headers_mut()
-        .insert(ALLOW, HeaderValue::from_static("POST, DELETE"));
+        .insert(ALLOW, HeaderValue::from_static("GET, POST, DELETE"));
     reply
+}
+
+fn is_stateless(headers: &HeaderMap) -> bool {
+    let named = headers
+        .get(PROTOCOL_VERSION)
+        .and_then(|name| name.to_str().ok());
+    named.and_then(Revision::parse).map(Revision::era) == Some(Era::Stateless)
+}
+
+fn check_takes_events(headers: &HeaderMap) -> Result<(), Refusal> {
+    let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok());
+    let takes = |media: &str| accept.is_some_and(|accept| accept.contains(media));
+    match takes(EVENT_STREAM) || takes("*/*") {
+        true => Ok(()),
+        false => Err(Refusal {
+            status: StatusCode::NOT_ACCEPTABLE,
+            ..Refusal::invalid("send `Accept: text/event-stream`: a `GET` opens a stream of events")
+        }),
+    }
 }
 
 /// The body of a `POST`, within bounds.

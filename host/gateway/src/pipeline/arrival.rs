@@ -12,7 +12,7 @@ use portcullis_protocol::headers::{METHOD, NAME, PROTOCOL_VERSION, SESSION_ID};
 use portcullis_protocol::params::CallParams;
 use portcullis_protocol::revision::{Era, Revision};
 
-use crate::call::{Call, Message, text_of};
+use crate::call::{Call, Kind, Message, text_of};
 use crate::refusal::Refusal;
 use crate::telemetry::RequestId;
 use crate::tenancy::Endpoint;
@@ -76,13 +76,13 @@ impl Arrival {
         Ok(self.call(message, era, revision))
     }
 
-    /// Of a `DELETE`.
+    /// Of a `GET` or `DELETE`.
     ///
     /// # Errors
     /// [`Unread`]: a header that is given twice or is not text.
-    pub fn transport(self) -> Result<Call, Unread> {
+    pub fn without_body(self, kind: Kind) -> Result<Call, Unread> {
         let revision = request_headers(&self.headers)?.session_revision()?;
-        Ok(self.call(Message::transport(), Era::Session, revision))
+        Ok(self.call(Message::without_body(kind), Era::Session, revision))
     }
 
     fn call(self, message: Message, era: Era, revision: Revision) -> Call {

@@ -49,24 +49,10 @@ impl Pipeline {
         .await;
         Ok(lifecycle::pong(call))
     }
-
-    /// Tells the upstreams that the session talks to. Ids are the client's own, so the one that knows the request
-    /// ends it and the others do not care (MCP 2025-11-25, "Cancellation").
-    pub(super) fn cancel(&self, call: &Permitted) -> Reply {
-        let (held, call) = (self.sessions.conversation(call), call.clone());
-        self.tracker.spawn(async move {
-            for upstream in call.server.mounts.iter().flat_map(|mount| &mount.replicas) {
-                let told = upstream.notify(held.conversation(), as_it_came(&call)).await;
-                if let Err(err) = told {
-                    tracing::debug!(upstream = upstream.name(), error = %err, "a cancellation did not arrive");
-                }
-            }
-        });
-        lifecycle::taken()
-    }
 }
 
-fn as_it_came(call: &Permitted) -> Outgoing<'_> {
+/// A message of the client, as it came.
+pub(super) fn as_it_came(call: &Permitted) -> Outgoing<'_> {
     let (message, session) = (&call.message, call.session.get());
     Outgoing {
         era: call.era,

@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use portcullis_protocol::error::INVALID_PARAMS;
 use portcullis_protocol::headers::SESSION_ID;
 use portcullis_protocol::lifecycle::{
-    Discovery, Implementation, InitializeParams, discover_result, initialize_result,
+    self, Discovery, Implementation, InitializeParams, discover_result, initialize_result,
 };
 use portcullis_protocol::listing::{CacheHint, CacheScope, ListKind};
 use portcullis_protocol::revision::{Era, negotiate};
@@ -17,6 +17,7 @@ use crate::listener::Reply;
 use crate::listener::reply;
 use crate::policy::Permitted;
 use crate::refusal::Refusal;
+use crate::session::Opening;
 
 use super::Pipeline;
 
@@ -41,7 +42,12 @@ impl Pipeline {
         })?;
         let revision = negotiate(&asked.protocol_version);
         let at = (call.generation.tenant.as_str(), call.server.name.as_str());
-        let session = self.sessions.open(at, call.principal(), revision)?;
+        let offered = client_capabilities(asked.capabilities);
+        let opening = Opening {
+            revision,
+            capabilities: &offered,
+        };
+        let session = self.sessions.open(at, call.principal(), opening)?;
         let result = initialize_result(revision, &capabilities(call), &server_info(call), None);
         let mut answer = reply::result(id(call), &result);
         if let Ok(session_id) = HeaderValue::from_str(session.id()) {
@@ -56,12 +62,24 @@ impl Pipeline {
     pub(super) fn end_session(&self, call: &Permitted) -> Reply {
         if let Some(session) = call.session.get() {
             self.sessions.end(session);
+            session.end();
             let session = Arc::clone(session);
             self.tracker
                 .spawn(async move { session.conversation.close().await });
         }
         reply::empty(StatusCode::NO_CONTENT)
     }
+}
+
+/// What a client offers to servers and the gateway carries, as JSON text.
+fn client_capabilities(offered: Option<&RawValue>) -> String {
+    let carried = [
+        "/sampling/*",
+        "/elicitation/*",
+        "/roots/*",
+        "/experimental/*",
+    ];
+    lifecycle::merge_capabilities(offered.map(RawValue::get), &carried)
 }
 
 /// `server/discover` (MCP 2026-07-28).

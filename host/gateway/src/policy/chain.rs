@@ -74,6 +74,12 @@ impl Chain {
         })
     }
 
+    /// Whether any binding decides about messages at all.
+    #[must_use]
+    pub fn admits(&self) -> bool {
+        !self.bindings(Hook::Admit).is_empty()
+    }
+
     /// May it. The only maker of [`Permitted`].
     ///
     /// # Errors

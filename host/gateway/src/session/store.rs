@@ -1,7 +1,6 @@
 //! Sessions in memory: sharded, bounded, expiring when they are not used.
 
 use std::hash::BuildHasher;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,14 +8,16 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use foldhash::HashMap;
 use foldhash::quality::RandomState;
-use portcullis_protocol::params::LOG_LEVELS;
+use http::StatusCode;
 use portcullis_protocol::revision::Revision;
 use prometheus::IntGauge;
 use thiserror::Error;
 
 use crate::refusal::Refusal;
-use crate::upstream::Conversation;
-use http::StatusCode;
+
+use super::Session;
+use super::event_log::LogBounds;
+use super::live::{Opening, Owner};
 
 const SHARDS_LEN: usize = 32;
 
@@ -27,6 +28,8 @@ pub struct SessionLimits {
     pub sessions_max: usize,
     /// A session ends when it was not used for this long.
     pub ttl: Duration,
+    /// What is kept of each stream of events.
+    pub log: LogBounds,
 }
 
 /// Why there is no session for a message.
@@ -60,50 +63,6 @@ impl From<SessionError> for Refusal {
                 )
             },
         }
-    }
-}
-
-/// Whose it is, and of what.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Owner {
-    tenant: String,
-    server: String,
-    principal: String,
-}
-
-/// One MCP session.
-pub struct Session {
-    id: String,
-    owner: Owner,
-    /// What `initialize` settled on.
-    pub revision: Revision,
-    /// Upstream sessions, opened lazily.
-    pub conversation: Conversation,
-    /// Place in [`LOG_LEVELS`]; its length while the client has not said what it wants.
-    log_level: AtomicUsize,
-    used_ms: AtomicU64,
-}
-
-impl Session {
-    /// Unguessable, visible ASCII.
-    #[must_use]
-    pub fn id(&self) -> &str {
-        &self.id
-    }
-
-    /// The least severe log message that the client wants, where it said so.
-    #[must_use]
-    pub fn log_level(&self) -> Option<&'static str> {
-        LOG_LEVELS
-            .get(self.log_level.load(Ordering::Relaxed))
-            .copied()
-    }
-
-    /// Remembers what the client wants; an unknown level is none.
-    pub fn set_log_level(&self, level: &str) {
-        let at = LOG_LEVELS.iter().position(|known| *known == level);
-        self.log_level
-            .store(at.unwrap_or(LOG_LEVELS.len()), Ordering::Relaxed);
     }
 }
 
@@ -142,13 +101,13 @@ impl Sessions {
         &self,
         (tenant, server): (&str, &str),
         principal: &str,
-        revision: Revision,
+        opening: Opening<'_>,
     ) -> Result<Arc<Session>, SessionError> {
         if usize::try_from(self.live.get()).unwrap_or(0) >= self.limits.sessions_max {
             return Err(SessionError::Full);
         }
         let id = BASE64_URL_SAFE_NO_PAD.encode(rand::random::<[u8; 24]>());
-        let session = self.new_session(id.clone(), owner((tenant, server), principal), revision);
+        let session = self.new_session(id.clone(), owner((tenant, server), principal), opening);
         self.shard(&id)
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -175,23 +134,20 @@ impl Sessions {
             .get(id)
             .cloned();
         let session = session.ok_or(SessionError::Gone)?;
-        let own = session.owner.tenant == tenant
-            && session.owner.server == server
-            && session.owner.principal == principal;
-        if !own || self.is_over(&session) {
+        if !session.is_of((tenant, server), principal) || self.is_over(&session) {
             return Err(SessionError::Gone);
         }
-        session.used_ms.store(self.now_ms(), Ordering::Relaxed);
+        session.note_use(self.now_ms());
         Ok(session)
     }
 
     /// Ends a session. Its upstream sessions are the caller's to close.
     pub fn end(&self, session: &Session) {
         if self
-            .shard(&session.id)
+            .shard(session.id())
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .remove(&session.id)
+            .remove(session.id())
             .is_some()
         {
             self.live.dec();
@@ -207,10 +163,14 @@ impl Sessions {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         if let Some(session) = sessions.get(&owner) {
-            session.used_ms.store(self.now_ms(), Ordering::Relaxed);
+            session.note_use(self.now_ms());
             return Arc::clone(session);
         }
-        let session = self.new_session(String::new(), owner.clone(), Revision::newest());
+        let opening = Opening {
+            revision: Revision::newest(),
+            capabilities: "{}",
+        };
+        let session = self.new_session(String::new(), owner.clone(), opening);
         // Past the bound a conversation serves one call: slower, and nothing piles up.
         if sessions.len() < self.limits.sessions_max {
             sessions.insert(owner, Arc::clone(&session));
@@ -243,6 +203,16 @@ impl Sessions {
         over
     }
 
+    /// Ends the streams that wait for what upstreams push, at shutdown; replies may end by themselves.
+    pub fn end_streams(&self) {
+        for shard in &self.shards {
+            let sessions = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            for session in sessions.values() {
+                session.pushed.end();
+            }
+        }
+    }
+
     /// Ends everything, at shutdown.
     #[must_use]
     pub fn drain(&self) -> Vec<Arc<Session>> {
@@ -267,16 +237,10 @@ impl Sessions {
         all
     }
 
-    fn new_session(&self, id: String, owner: Owner, revision: Revision) -> Arc<Session> {
-        let used_ms = AtomicU64::new(self.now_ms());
-        Arc::new(Session {
-            id,
-            owner,
-            revision,
-            conversation: Conversation::default(),
-            log_level: AtomicUsize::new(LOG_LEVELS.len()),
-            used_ms,
-        })
+    fn new_session(&self, id: String, owner: Owner, opening: Opening<'_>) -> Arc<Session> {
+        let session = Session::new(id, owner, opening, self.limits.log);
+        session.note_use(self.now_ms());
+        Arc::new(session)
     }
 
     fn shard(&self, id: &str) -> &Shard {
@@ -289,11 +253,10 @@ impl Sessions {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
+    /// A session whose stream is read is in use, however quiet it is.
     fn is_over(&self, session: &Session) -> bool {
-        let idle_ms = self
-            .now_ms()
-            .saturating_sub(session.used_ms.load(Ordering::Relaxed));
-        u128::from(idle_ms) >= self.limits.ttl.as_millis()
+        let idle_ms = self.now_ms().saturating_sub(session.used_ms());
+        u128::from(idle_ms) >= self.limits.ttl.as_millis() && !session.pushed.is_read()
     }
 }
 
@@ -307,25 +270,34 @@ fn owner((tenant, server): (&str, &str), principal: &str) -> Owner {
 
 #[cfg(test)]
 mod tests {
+    use portcullis_protocol::revision::Era;
+
     use super::*;
 
     fn sessions(sessions_max: usize, ttl: Duration) -> Sessions {
         Sessions::new(
-            SessionLimits { sessions_max, ttl },
+            SessionLimits {
+                sessions_max,
+                ttl,
+                log: LogBounds {
+                    events_max: 16,
+                    bytes_max: 1 << 10,
+                },
+            },
             IntGauge::new("live", "live").unwrap(),
         )
     }
 
     const AT: (&str, &str) = ("acme", "tools");
+    const OPENING: Opening<'static> = Opening {
+        revision: Revision::newest_of(Era::Session),
+        capabilities: "{}",
+    };
 
     #[test]
     fn a_session_is_its_principals_alone() {
         let sessions = sessions(10, Duration::from_secs(60));
-        let id = sessions
-            .open(AT, "alice", Revision::newest())
-            .unwrap()
-            .id()
-            .to_owned();
+        let id = sessions.open(AT, "alice", OPENING).unwrap().id().to_owned();
         assert!(sessions.find(Some(&id), AT, "alice").is_ok());
         let foreign = [
             (Some(id.as_str()), AT, "bob", SessionError::Gone),
@@ -356,24 +328,20 @@ mod tests {
     #[test]
     fn sessions_are_bounded_and_end() {
         let sessions = sessions(1, Duration::from_secs(60));
-        let first = sessions.open(AT, "alice", Revision::newest()).unwrap();
+        let first = sessions.open(AT, "alice", OPENING).unwrap();
         assert_eq!(
-            sessions.open(AT, "alice", Revision::newest()).err(),
+            sessions.open(AT, "alice", OPENING).err(),
             Some(SessionError::Full)
         );
         sessions.end(&first);
         sessions.end(&first);
-        assert!(sessions.open(AT, "alice", Revision::newest()).is_ok());
+        assert!(sessions.open(AT, "alice", OPENING).is_ok());
     }
 
     #[test]
     fn unused_sessions_expire() {
         let sessions = sessions(10, Duration::ZERO);
-        let id = sessions
-            .open(AT, "alice", Revision::newest())
-            .unwrap()
-            .id()
-            .to_owned();
+        let id = sessions.open(AT, "alice", OPENING).unwrap().id().to_owned();
         let _ = sessions.stateless(AT, "bob");
         assert_eq!(
             sessions.find(Some(&id), AT, "alice").err(),

@@ -3,13 +3,16 @@
 //! The session room keeps a conversation and hands it to every call. Sessions are opened at the first call that needs
 //! one, once for however many calls wait, and ended together. A conversation is never shared between principals.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::join_all;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::error::UpstreamError;
-use super::http::{HttpSession, Wire};
+use super::http::{self, HttpSession, Wire};
+use super::inbox::Inbox;
+use super::outgoing::CAPABILITIES;
 
 static NEXT_UID: AtomicU64 = AtomicU64::new(0);
 
@@ -19,6 +22,18 @@ pub struct Conversation {
     /// Tells callers of one shared process apart.
     uid: u64,
     slots: Mutex<Vec<Arc<Slot>>>,
+    client: Arc<Client>,
+}
+
+/// Who is behind a conversation.
+#[derive(Debug)]
+struct Client {
+    /// What it offers to servers, as JSON text.
+    capabilities: Box<str>,
+    /// Takes what upstreams send outside of replies, where somebody wants it.
+    inbox: Mutex<Option<Arc<dyn Inbox>>>,
+    /// Stops whoever reads for the inbox.
+    ended: CancellationToken,
 }
 
 /// A session that is open, being opened, or about to be.
@@ -26,18 +41,45 @@ pub struct Conversation {
 pub(super) struct Slot {
     wire: Arc<Wire>,
     session: tokio::sync::OnceCell<Arc<HttpSession>>,
+    client: Arc<Client>,
+    is_followed: AtomicBool,
+    /// Whoever reads for the inbox stops with the slot.
+    in_use: DropGuard,
 }
 
 impl Default for Conversation {
     fn default() -> Self {
-        Self {
-            uid: NEXT_UID.fetch_add(1, Ordering::Relaxed),
-            slots: Mutex::default(),
-        }
+        Self::new(CAPABILITIES)
     }
 }
 
 impl Conversation {
+    /// No sessions yet; those that are opened tell their upstream that the client has these capabilities, a JSON text.
+    #[must_use]
+    pub fn new(capabilities: &str) -> Self {
+        Self {
+            uid: NEXT_UID.fetch_add(1, Ordering::Relaxed),
+            slots: Mutex::default(),
+            client: Arc::new(Client {
+                capabilities: capabilities.into(),
+                inbox: Mutex::default(),
+                ended: CancellationToken::new(),
+            }),
+        }
+    }
+
+    /// From now on, what upstreams send outside of replies goes to this inbox.
+    pub fn listen(&self, inbox: Arc<dyn Inbox>) {
+        self.client.set_inbox(inbox);
+        for slot in self.lock().iter() {
+            slot.follow();
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Slot>>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Unlike that of any other conversation of the process.
     pub(super) fn uid(&self) -> u64 {
         self.uid
@@ -45,7 +87,7 @@ impl Conversation {
 
     /// The slot for an upstream, made where there is none.
     pub(super) fn slot(&self, wire: &Arc<Wire>) -> Arc<Slot> {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = self.lock();
         if let Some(slot) = slots.iter().find(|slot| Arc::ptr_eq(&slot.wire, wire)) {
             return Arc::clone(slot);
         }
@@ -56,6 +98,9 @@ impl Conversation {
         let slot = Arc::new(Slot {
             wire: Arc::clone(wire),
             session: tokio::sync::OnceCell::new(),
+            client: Arc::clone(&self.client),
+            is_followed: AtomicBool::new(false),
+            in_use: self.client.ended.child_token().drop_guard(),
         });
         slots.push(Arc::clone(&slot));
         slot
@@ -63,20 +108,21 @@ impl Conversation {
 
     /// The session with an upstream, where one is open.
     pub(super) fn open_session(&self, wire: &Arc<Wire>) -> Option<Arc<HttpSession>> {
-        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let slots = self.lock();
         let slot = slots.iter().find(|slot| Arc::ptr_eq(&slot.wire, wire))?;
         slot.session.get().cloned()
     }
 
     /// Drops a slot whose session is no more; the next call opens another.
     pub(super) fn forget(&self, slot: &Arc<Slot>) {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = self.lock();
         slots.retain(|kept| !Arc::ptr_eq(kept, slot));
     }
 
     /// Ends every upstream session, as well as it goes and within a bounded time. Calls that come later open others.
     pub async fn close(&self) {
-        let slots = std::mem::take(&mut *self.slots.lock().unwrap_or_else(PoisonError::into_inner));
+        let slots = std::mem::take(&mut *self.lock());
+        self.client.ended.cancel();
         join_all(slots.iter().map(|slot| slot.close())).await;
     }
 }
@@ -87,15 +133,40 @@ impl Slot {
         if let Some(session) = self.session.get() {
             return Ok(Arc::clone(session));
         }
+        let capabilities = &self.client.capabilities;
         let opened = self
             .session
-            .get_or_try_init(|| Box::pin(HttpSession::open(&self.wire)));
-        opened.await.cloned()
+            .get_or_try_init(|| Box::pin(HttpSession::open(&self.wire, capabilities)));
+        let session = Arc::clone(opened.await?);
+        self.follow();
+        Ok(session)
+    }
+
+    /// Reads for the inbox, where there is one and nobody does yet.
+    fn follow(&self) {
+        let (Some(session), Some(inbox)) = (self.session.get(), self.client.inbox()) else {
+            return;
+        };
+        if !self.is_followed.swap(true, Ordering::AcqRel) {
+            let stop = self.in_use.token().clone();
+            http::follow(&self.wire, session, inbox, stop);
+        }
     }
 
     async fn close(&self) {
         if let Some(session) = self.session.get() {
             session.close(&self.wire).await;
         }
+    }
+}
+
+impl Client {
+    fn inbox(&self) -> Option<Arc<dyn Inbox>> {
+        let inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
+        inbox.clone()
+    }
+
+    fn set_inbox(&self, inbox: Arc<dyn Inbox>) {
+        *self.inbox.lock().unwrap_or_else(PoisonError::into_inner) = Some(inbox);
     }
 }

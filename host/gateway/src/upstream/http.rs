@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 
 mod abandon;
 mod client;
+mod follow;
 mod pool;
 mod probe;
 mod receive;
@@ -24,14 +25,16 @@ mod wire;
 
 pub(super) use abandon::Abandon;
 pub(super) use client::{Client, ResponseBody};
+pub(super) use follow::{follow, reopen};
 pub(super) use receive::{message_of, result_of};
 pub(super) use session::{HttpSession, gateway};
 pub(super) use wire::{Means, Wire};
 
+use super::asker::Asker;
 use super::conversation::{Conversation, Slot};
 use super::error::UpstreamError;
 use super::outgoing::{self, Composed, Outgoing};
-use super::reply::UpstreamReply;
+use super::reply::{ReplyKind, UpstreamReply};
 use super::restore::Restore;
 use probe::Speaks;
 use receive::Received;
@@ -225,6 +228,9 @@ impl HttpUpstream {
                 };
                 let mut reply = self.wire.begin(head, Era::Session, restore).await?;
                 reply.body.cancel_with(abandon);
+                if reply.kind == ReplyKind::Events {
+                    reply.asker = Some(Asker::session(&self.wire, &slot.session().await?));
+                }
                 Ok(reply)
             }
             Received::Error { status, body } => Ok(self.wire.refusal(Era::Session, status, body)),

@@ -15,6 +15,8 @@ pub struct UpstreamLimits {
     pub connect_timeout_ms: u64,
     /// Longest wait for the answer to a probe for the stateless era, in milliseconds.
     pub probe_timeout_ms: u64,
+    /// Longest wait for an upstream to take an answer to what it asked, in milliseconds.
+    pub tell_timeout_ms: u64,
     /// Longest wait for an upstream session to end, in milliseconds.
     pub close_timeout_ms: u64,
     /// Upstream sessions that one conversation holds; the oldest is ended when another is opened beyond that.
@@ -58,6 +60,7 @@ impl Default for UpstreamLimits {
             connection_idle_ms: 60_000,
             connect_timeout_ms: 5_000,
             probe_timeout_ms: 3_000,
+            tell_timeout_ms: 10_000,
             close_timeout_ms: 2_000,
             conversation_sessions_max: 256,
             failures_max: 5,

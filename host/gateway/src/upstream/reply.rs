@@ -12,6 +12,7 @@ use http::StatusCode;
 use http_body::{Body, Frame, SizeHint};
 use portcullis_protocol::revision::Era;
 
+use super::asker::Asker;
 use super::error::UpstreamError;
 use super::flight::Flight;
 use super::http::{Abandon, ResponseBody};
@@ -43,6 +44,8 @@ pub struct UpstreamReply {
     pub body: UpstreamBody,
     /// Bytes of the body, where known.
     pub content_length: Option<u64>,
+    /// Who may ask the client something in the course of it; nobody where it is a single message.
+    pub asker: Option<Asker>,
 }
 
 /// A reply's body.

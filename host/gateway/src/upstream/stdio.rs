@@ -25,6 +25,7 @@ mod stderr;
 mod supervise;
 
 pub(super) use events::ProcessEvents;
+pub(super) use process::Process;
 
 use super::conversation::Conversation;
 use super::error::UpstreamError;
@@ -34,7 +35,6 @@ use super::outgoing::{self, Outgoing};
 use super::reply::{ReplyKind, UpstreamBody, UpstreamReply};
 use events::{Begun, Waiting};
 use pending::OnLeave;
-use process::Process;
 
 /// A pause before a restart that is waited for instead of refusing the call.
 const RESTART_WAIT_MS: u64 = 1_000;
@@ -172,24 +172,24 @@ impl StdioUpstream {
 
     fn reply(&self, era: Era, begun: Begun, waiting: Waiting) -> UpstreamReply {
         let name = &self.setup.name;
-        let (kind, content_length, body) = match begun {
-            Begun::Last(message) => (
-                ReplyKind::Json,
-                Some(message.len() as u64),
-                UpstreamBody::whole(name, message),
-            ),
-            Begun::Event(event) => (
-                ReplyKind::Events,
-                None,
-                UpstreamBody::process(name, event, ProcessEvents::new(waiting)),
-            ),
-        };
-        UpstreamReply {
-            era,
-            status: StatusCode::OK,
-            kind,
-            body,
-            content_length,
+        let (status, asker) = (StatusCode::OK, None);
+        match begun {
+            Begun::Last(message) => UpstreamReply {
+                era,
+                status,
+                kind: ReplyKind::Json,
+                content_length: Some(message.len() as u64),
+                body: UpstreamBody::whole(name, message),
+                asker,
+            },
+            Begun::Event(event) => UpstreamReply {
+                era,
+                status,
+                kind: ReplyKind::Events,
+                content_length: None,
+                body: UpstreamBody::process(name, event, ProcessEvents::new(waiting)),
+                asker,
+            },
         }
     }
 

@@ -127,6 +127,7 @@ impl Wire {
             kind,
             body,
             content_length,
+            asker: None,
         })
     }
 
@@ -138,6 +139,7 @@ impl Wire {
             kind: ReplyKind::Json,
             content_length: Some(body.len() as u64),
             body: UpstreamBody::whole(&self.name, body),
+            asker: None,
         }
     }
 

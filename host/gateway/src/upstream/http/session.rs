@@ -14,7 +14,6 @@ use portcullis_protocol::{error::ErrorObject, headers};
 use super::receive::{self, Received};
 use super::wire::Wire;
 use crate::upstream::error::UpstreamError;
-use crate::upstream::outgoing::CAPABILITIES;
 
 const SESSION_ID: HeaderName = HeaderName::from_static(headers::SESSION_ID);
 pub(super) const PROTOCOL_VERSION: HeaderName = HeaderName::from_static(headers::PROTOCOL_VERSION);
@@ -30,15 +29,19 @@ pub(in crate::upstream) struct HttpSession {
 }
 
 impl HttpSession {
-    /// Opens a session. An upstream that gives no id is asked once for everybody.
+    /// Opens a session for a client of these capabilities, a JSON text. An upstream that gives no id keeps nothing of
+    /// it, and is asked once for everybody.
     ///
     /// # Errors
     /// When it cannot be reached, or does not answer as `initialize` wants.
-    pub(in crate::upstream) async fn open(wire: &Arc<Wire>) -> Result<Arc<Self>, UpstreamError> {
+    pub(in crate::upstream) async fn open(
+        wire: &Arc<Wire>,
+        capabilities: &str,
+    ) -> Result<Arc<Self>, UpstreamError> {
         if let Some(shared) = wire.shared_session.load_full() {
             return Ok(shared);
         }
-        let session = Arc::new(Self::initialize(wire).await?);
+        let session = Arc::new(Self::initialize(wire, capabilities).await?);
         wire.notify(
             session.headers.clone(),
             Bytes::from_static(lifecycle::INITIALIZED.as_bytes()),
@@ -51,9 +54,9 @@ impl HttpSession {
         Ok(session)
     }
 
-    async fn initialize(wire: &Wire) -> Result<Self, UpstreamError> {
+    async fn initialize(wire: &Wire, capabilities: &str) -> Result<Self, UpstreamError> {
         let revision = Revision::newest_of(Era::Session);
-        let body = lifecycle::initialize_request(INITIALIZE_ID, revision, CAPABILITIES, &gateway());
+        let body = lifecycle::initialize_request(INITIALIZE_ID, revision, capabilities, &gateway());
         let response = wire.post(wire.base().clone(), Bytes::from(body)).await?;
         let id = response.headers().get(&SESSION_ID).cloned();
         let reply = match wire.receive(response, Era::Session).await? {
@@ -103,6 +106,26 @@ impl HttpSession {
     /// The headers of a request in this session.
     pub(super) fn headers(&self) -> &HeaderMap {
         &self.headers
+    }
+
+    /// Sends a message that has no reply of its own: an answer, or a notification.
+    ///
+    /// # Errors
+    /// When it could not be delivered in time.
+    pub(in crate::upstream) async fn tell(
+        &self,
+        wire: &Wire,
+        message: Bytes,
+    ) -> Result<(), UpstreamError> {
+        let timeout_ms = wire.limits.tell_timeout_ms;
+        let told = wire.notify(self.headers.clone(), message);
+        match tokio::time::timeout(Duration::from_millis(timeout_ms), told).await {
+            Ok(told) => told,
+            Err(_elapsed) => Err(UpstreamError::Timeout {
+                upstream: Arc::clone(&wire.name),
+                timeout_ms,
+            }),
+        }
     }
 
     /// Ends the session, as well as it goes and within a bounded time. Upstreams may refuse: they end it by themselves.

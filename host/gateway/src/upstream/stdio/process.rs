@@ -29,7 +29,7 @@ pub(super) enum Ending {
 
 /// A process that is alive, or was.
 #[derive(Debug)]
-pub(super) struct Process {
+pub(in crate::upstream) struct Process {
     pub(super) setup: Arc<Setup>,
     pub(super) pending: Pending,
     outbox: mpsc::Sender<Bytes>,
@@ -132,6 +132,11 @@ impl Process {
     /// Queues a line; waits while the queue is full.
     pub(super) async fn send(&self, line: Bytes) -> Result<(), UpstreamError> {
         self.outbox.send(line).await.map_err(|_closed| self.ended())
+    }
+
+    /// Queues a message that has no reply of its own.
+    pub(in crate::upstream) async fn tell(&self, message: &[u8]) -> Result<(), UpstreamError> {
+        self.send(line(message)).await
     }
 
     /// Queues a line that nobody waits for; says whether there was room.

@@ -1,0 +1,138 @@
+//! Messages that travel from an upstream to a client: admitted like those that go up, and under ids of the gateway's.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use portcullis_protocol::envelope::{self, Message, Notification, Request};
+use portcullis_protocol::error::{METHOD_NOT_FOUND, error_body};
+use portcullis_protocol::params::META_PROGRESS_TOKEN;
+use portcullis_protocol::splice;
+use serde_json::value::RawValue;
+use tracing::{debug, info};
+
+use crate::call::{self, Call};
+use crate::refusal::Refusal;
+use crate::session::Session;
+use crate::upstream::Asker;
+
+use super::incoming::Incoming;
+
+/// A message as the session's client gets to see it; `None` where it does not.
+pub(super) async fn pass(
+    call: &Arc<Call>,
+    session: &Session,
+    asker: Option<&Asker>,
+    text: &str,
+) -> Option<String> {
+    let parsed = envelope::parse_str(text).ok()?;
+    match (&parsed, asker) {
+        (Message::Request(request), Some(asker)) => match admit(call, &parsed, text) {
+            Ok(()) => ask(session, asker, request, text).await,
+            Err(refusal) => {
+                refuse(asker, request.id, refusal.code, &refusal.message).await;
+                None
+            }
+        },
+        (Message::Notification(notification), _) => {
+            admit(call, &parsed, text).ok()?;
+            notify(session, asker, notification, text)
+        }
+        (Message::Request(_) | Message::Response(_), _) => None,
+    }
+}
+
+/// A message as a client without a session gets to see it: it can be told things, and asked nothing in the course of
+/// a reply.
+pub(super) async fn inform(incoming: &Incoming, text: String) -> Option<String> {
+    let parsed = envelope::parse_str(&text).ok()?;
+    match (&parsed, &incoming.asker) {
+        (Message::Notification(_), _) => {
+            admit(incoming.call.call(), &parsed, &text).ok()?;
+            Some(text)
+        }
+        (Message::Request(request), Some(asker)) => {
+            let why = "This client cannot be asked anything in the course of a call.";
+            refuse(asker, request.id, METHOD_NOT_FOUND, why).await;
+            None
+        }
+        (Message::Request(_) | Message::Response(_), _) => None,
+    }
+}
+
+/// What the chain says to a message on its way down.
+fn admit(call: &Arc<Call>, parsed: &Message<'_>, text: &str) -> Result<(), Refusal> {
+    let chain = &call.generation.chain;
+    if !chain.admits() {
+        return Ok(());
+    }
+    let body = ByteString::from(text);
+    let message = match envelope::parse_str(&body) {
+        Ok(parsed) => call::Message::of(&body, &parsed, None),
+        // It was read before.
+        Err(_) => return Ok(()),
+    };
+    let downward = Call {
+        message,
+        offer: OnceLock::new(),
+        ..Call::clone(call)
+    };
+    chain
+        .admit(Arc::new(downward))
+        .map(drop)
+        .inspect_err(|refusal| {
+            info!(
+                request_id = %call.request_id, tenant = call.generation.tenant, server = call.server.name,
+                method = parsed.method(), outcome = refusal.outcome, reason = %refusal.message,
+                "a message to a client was refused"
+            );
+        })
+}
+
+/// A question goes to the client under an id of the gateway's own.
+async fn ask(
+    session: &Session,
+    asker: &Asker,
+    request: &Request<'_>,
+    text: &str,
+) -> Option<String> {
+    let meta = request
+        .params
+        .and_then(|params| splice::get_member(params.get(), "_meta"));
+    let token = meta.and_then(|meta| splice::get_member(meta, META_PROGRESS_TOKEN));
+    let (ours, given_up) = session
+        .questions
+        .ask(asker.clone(), request.id.get(), token);
+    if let Some(question) = given_up
+        && let Ok(theirs) = RawValue::from_string(question.theirs.into())
+    {
+        let why = "The client leaves too many questions open.";
+        refuse(&question.asker, &theirs, METHOD_NOT_FOUND, why).await;
+    }
+    splice::set_member(text, "id", &ours).ok()
+}
+
+/// What an upstream tells. Changes of its lists concern the whole catalogue, which tells the client itself.
+fn notify(
+    session: &Session,
+    asker: Option<&Asker>,
+    notification: &Notification<'_>,
+    text: &str,
+) -> Option<String> {
+    if notification.method != "notifications/cancelled" {
+        return Some(text.to_owned());
+    }
+    let theirs = notification
+        .params
+        .and_then(|params| splice::get_member(params.get(), "requestId"))?;
+    let ours = session.questions.withdrawn(asker?, theirs)?;
+    splice::set_path(text, &["params", "requestId"], &ours).ok()
+}
+
+/// Tells an upstream that nobody will answer.
+async fn refuse(asker: &Asker, id: &RawValue, code: i32, message: &str) {
+    let body = error_body(Some(id), code, message, None);
+    if let Err(err) = asker.tell(Bytes::from(body)).await {
+        debug!(error = %err, "an upstream was not told that nobody answers");
+    }
+}

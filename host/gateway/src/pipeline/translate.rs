@@ -1,0 +1,56 @@
+//! A result on its way back: into the words of the client's era, then through the transforms.
+
+use std::borrow::Cow;
+
+use http::StatusCode;
+use portcullis_protocol::bridge;
+use portcullis_protocol::error::INTERNAL_ERROR;
+use portcullis_protocol::revision::Era;
+use tracing::warn;
+
+use crate::policy::Permitted;
+use crate::refusal::Refusal;
+
+/// A result through bridge and transforms; `None` leaves it as it is.
+pub(super) fn edit(
+    call: &Permitted,
+    era: Era,
+    (id, result): (&str, &str),
+) -> Result<Option<Vec<u8>>, Refusal> {
+    let bridged = bridged(call, era, result)?;
+    let before = bridged.as_ref();
+    let after = match call.generation.chain.transforms_reply(call) {
+        true => Cow::Owned(
+            call.generation
+                .chain
+                .transform_reply(call, before.to_owned())?,
+        ),
+        false => Cow::Borrowed(before),
+    };
+    let is_unchanged = after.as_ref() == result;
+    Ok((!is_unchanged).then(|| portcullis_protocol::error::result_body(id, &after)))
+}
+
+/// A result in the words of the client's era.
+fn bridged<'a>(call: &Permitted, era: Era, result: &'a str) -> Result<Cow<'a, str>, Refusal> {
+    let method = call.message.method.as_deref().unwrap_or_default();
+    match (era, call.era) {
+        (Era::Session, Era::Stateless) => bridge::to_stateless_result(method, result).map_err(|_source| nonsense()),
+        (Era::Stateless, Era::Session) => bridge::to_session_result(method, result).map_err(|err| {
+            warn!(request_id = %call.request_id, error = %err, "a result does not cross the eras");
+            Refusal::new(StatusCode::OK, INTERNAL_ERROR, "upstream-error", "the upstream asks for something that this protocol version cannot carry; use a newer client")
+        }),
+        (Era::Session, Era::Session) | (Era::Stateless, Era::Stateless) => Ok(Cow::Borrowed(result)),
+    }
+}
+
+/// What the caller learns of an answer that is none.
+pub(super) fn nonsense() -> Refusal {
+    let message = "the upstream answered with something that is no JSON-RPC response; tell the gateway's operator";
+    Refusal::new(
+        StatusCode::BAD_GATEWAY,
+        INTERNAL_ERROR,
+        "upstream-error",
+        message,
+    )
+}

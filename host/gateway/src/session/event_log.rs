@@ -1,0 +1,312 @@
+//! One stream of events to a client, kept for a while so that the client may come back to it.
+//!
+//! The pipeline appends, a reply's body reads. A reader that leaves loses nothing within the bounds: the next one goes
+//! on where it stopped, or after the event that it names (MCP 2025-11-25, "Resumability and Redelivery"). While
+//! somebody reads, the writer waits for room; while nobody does, the oldest events make room.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use portcullis_protocol::sse::{self, Event};
+use tokio::sync::Notify;
+
+/// How long a client should wait before it comes back to a stream that was closed, in milliseconds.
+const RETRY_MS: u64 = 1_000;
+
+/// How much of one stream is kept.
+#[derive(Debug, Clone, Copy)]
+pub struct LogBounds {
+    /// Most events.
+    pub events_max: usize,
+    /// Most bytes, unless a single event has more.
+    pub bytes_max: usize,
+}
+
+/// A stream of events.
+#[derive(Debug)]
+pub struct EventLog {
+    stream: u64,
+    bounds: LogBounds,
+    state: Mutex<State>,
+    appended: Notify,
+    taken: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    kept: VecDeque<Kept>,
+    kept_bytes: usize,
+    /// The number of the next event; the first is 1.
+    next: u64,
+    /// The first that no reader has taken.
+    unread: u64,
+    unread_bytes: usize,
+    /// Which reader may read: the last that was attached.
+    reader: u64,
+    is_read: bool,
+    is_ended: bool,
+}
+
+#[derive(Debug)]
+struct Kept {
+    number: u64,
+    encoded: Bytes,
+}
+
+/// Where in which stream a client stopped reading: `Last-Event-ID`, as [`EventLog`] writes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    /// The stream.
+    pub stream: u64,
+    /// The event.
+    pub number: u64,
+}
+
+impl Position {
+    /// Reads an event's id; `None` for what was not written here.
+    #[must_use]
+    pub fn parse(id: &str) -> Option<Self> {
+        let (stream, number) = id.split_once('-')?;
+        Some(Self {
+            stream: stream.parse().ok()?,
+            number: number.parse().ok()?,
+        })
+    }
+
+    fn encode(self) -> String {
+        format!("{}-{}", self.stream, self.number)
+    }
+}
+
+impl EventLog {
+    /// An empty stream of that number.
+    #[must_use]
+    pub fn new(stream: u64, bounds: LogBounds) -> Arc<Self> {
+        Arc::new(Self {
+            stream,
+            bounds,
+            state: Mutex::new(State {
+                kept: VecDeque::new(),
+                kept_bytes: 0,
+                next: 1,
+                unread: 1,
+                unread_bytes: 0,
+                reader: 0,
+                is_read: false,
+                is_ended: false,
+            }),
+            appended: Notify::new(),
+            taken: Notify::new(),
+        })
+    }
+
+    /// Its number within the session.
+    #[must_use]
+    pub fn stream(&self) -> u64 {
+        self.stream
+    }
+
+    /// Whether somebody reads it now.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        self.lock().is_read
+    }
+
+    /// Adds a message, under an id of the stream's own. Waits while a reader has enough to read. After the end it is
+    /// dropped.
+    pub async fn append(&self, message: &str) {
+        loop {
+            let mut taken = std::pin::pin!(self.taken.notified());
+            taken.as_mut().enable();
+            {
+                let mut state = self.lock();
+                let is_full = state.next - state.unread >= self.bounds.events_max as u64
+                    || state.unread_bytes >= self.bounds.bytes_max;
+                if state.is_ended || !(state.is_read && is_full) {
+                    state.push(self.stream, message, self.bounds);
+                    break;
+                }
+            }
+            taken.await;
+        }
+        self.appended.notify_waiters();
+    }
+
+    /// Nothing comes after what is there.
+    pub fn end(&self) {
+        self.lock().is_ended = true;
+        self.appended.notify_waiters();
+        self.taken.notify_waiters();
+    }
+
+    /// Whether nothing is left to come.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        self.lock().is_ended
+    }
+
+    /// Reads on after that event, or else after the last that was read. Whoever read before reads no further.
+    #[must_use]
+    pub fn read(self: &Arc<Self>, after: Option<u64>) -> LogReader {
+        let mut state = self.lock();
+        state.reader += 1;
+        state.is_read = true;
+        let (number, next) = (state.reader, after.map_or(state.unread, |after| after + 1));
+        drop(state);
+        // The one before must see that it was replaced.
+        self.appended.notify_waiters();
+        LogReader {
+            log: Arc::clone(self),
+            number,
+            next,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn push(&mut self, stream: u64, message: &str, bounds: LogBounds) {
+        if self.is_ended {
+            return;
+        }
+        let number = self.next;
+        self.next += 1;
+        let event = Event {
+            id: Some(Position { stream, number }.encode()),
+            ..Event::message(message)
+        };
+        let mut encoded = Vec::with_capacity(message.len() + 32);
+        sse::encode(&event, &mut encoded);
+        self.kept_bytes += encoded.len();
+        self.unread_bytes += encoded.len();
+        self.kept.push_back(Kept {
+            number,
+            encoded: encoded.into(),
+        });
+        self.trim(bounds);
+    }
+
+    /// Makes room; what nobody has read yet is only given up while nobody reads.
+    fn trim(&mut self, bounds: LogBounds) {
+        while self.kept.len() > bounds.events_max || self.kept_bytes > bounds.bytes_max {
+            let is_unread = |oldest: &Kept| oldest.number >= self.unread;
+            let Some(oldest) = self.kept.front() else {
+                return;
+            };
+            if is_unread(oldest) && (self.is_read || self.kept.len() == 1) {
+                return;
+            }
+            if is_unread(oldest) {
+                self.unread = oldest.number + 1;
+                self.unread_bytes = self.unread_bytes.saturating_sub(oldest.encoded.len());
+            }
+            self.kept_bytes -= oldest.encoded.len();
+            self.kept.pop_front();
+        }
+    }
+
+    /// The first kept event from `next` on.
+    fn take(&mut self, next: u64, bounds: LogBounds) -> Option<(u64, Bytes)> {
+        let first = self.kept.front()?.number;
+        let place = usize::try_from(next.saturating_sub(first)).ok()?;
+        let kept = self.kept.get(place)?;
+        let (number, encoded) = (kept.number, kept.encoded.clone());
+        if number >= self.unread {
+            self.unread = number + 1;
+            self.unread_bytes = self.unread_bytes.saturating_sub(encoded.len());
+            self.trim(bounds);
+        }
+        Some((number, encoded))
+    }
+}
+
+/// The one who reads a stream.
+#[derive(Debug)]
+pub struct LogReader {
+    log: Arc<EventLog>,
+    number: u64,
+    next: u64,
+}
+
+enum Turn {
+    Event(Bytes),
+    Wait,
+    End,
+}
+
+impl LogReader {
+    /// An event without a message, which tells the client where it is and when to come back (MCP 2025-11-25,
+    /// "Sending Messages to the Server").
+    #[must_use]
+    pub fn primer(&self) -> Bytes {
+        let position = Position {
+            stream: self.log.stream,
+            number: self.next - 1,
+        };
+        let event = Event {
+            id: Some(position.encode()),
+            retry_ms: Some(RETRY_MS),
+            ..Event::default()
+        };
+        let mut encoded = Vec::new();
+        sse::encode(&event, &mut encoded);
+        encoded.into()
+    }
+
+    /// The next event, encoded, or a comment when none came for that long; `None` at the end, or once another reads.
+    pub async fn next(&mut self, keep_alive: Duration) -> Option<Bytes> {
+        loop {
+            let log = Arc::clone(&self.log);
+            let mut appended = std::pin::pin!(log.appended.notified());
+            appended.as_mut().enable();
+            match self.turn() {
+                Turn::Event(encoded) => {
+                    log.taken.notify_waiters();
+                    return Some(encoded);
+                }
+                Turn::End => return None,
+                Turn::Wait => {}
+            }
+            if tokio::time::timeout(keep_alive, appended).await.is_err() {
+                let mut encoded = Vec::new();
+                sse::comment("keep-alive", &mut encoded);
+                return Some(encoded.into());
+            }
+        }
+    }
+
+    fn turn(&mut self) -> Turn {
+        let mut state = self.log.lock();
+        if state.reader != self.number {
+            return Turn::End;
+        }
+        match state.take(self.next, self.log.bounds) {
+            Some((number, encoded)) => {
+                self.next = number + 1;
+                Turn::Event(encoded)
+            }
+            None if state.is_ended => Turn::End,
+            None => Turn::Wait,
+        }
+    }
+}
+
+impl Drop for LogReader {
+    fn drop(&mut self) {
+        let mut state = self.log.lock();
+        if state.reader == self.number {
+            state.is_read = false;
+            state.trim(self.log.bounds);
+        }
+        drop(state);
+        self.log.taken.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests;

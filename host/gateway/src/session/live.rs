@@ -1,0 +1,159 @@
+//! One MCP session: whose it is, what was agreed, and every stream that leads to its client.
+//!
+//! Held by the store; calls hold it to their end. Its upstream sessions live in its conversation.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use portcullis_protocol::params::LOG_LEVELS;
+use portcullis_protocol::revision::Revision;
+use tokio_util::sync::CancellationToken;
+
+use crate::upstream::Conversation;
+
+use super::event_log::{EventLog, LogBounds, LogReader, Position};
+use super::questions::Questions;
+
+/// Streams of replies that a client may come back to; the oldest are forgotten for newer ones.
+const REPLIES_MAX: usize = 32;
+/// The stream of what belongs to no reply.
+const PUSHED: u64 = 0;
+
+/// Whose it is, and of what.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Owner {
+    pub(super) tenant: String,
+    pub(super) server: String,
+    pub(super) principal: String,
+}
+
+/// What a client and the gateway agreed on in `initialize`.
+#[derive(Debug, Clone, Copy)]
+pub struct Opening<'a> {
+    /// The revision that both speak.
+    pub revision: Revision,
+    /// What the client offers to servers, as JSON text.
+    pub capabilities: &'a str,
+}
+
+/// One MCP session.
+pub struct Session {
+    id: String,
+    owner: Owner,
+    /// What `initialize` settled on.
+    pub revision: Revision,
+    /// Upstream sessions, opened lazily.
+    pub conversation: Conversation,
+    /// What upstreams want to know of the client.
+    pub questions: Questions,
+    /// What belongs to no reply, for the stream that the client opens by `GET`.
+    pub pushed: Arc<EventLog>,
+    /// Cancelled when the session ends.
+    pub ended: CancellationToken,
+    replies: Mutex<VecDeque<Arc<EventLog>>>,
+    next_stream: AtomicU64,
+    log_bounds: LogBounds,
+    /// Place in [`LOG_LEVELS`]; its length while the client has not said what it wants.
+    log_level: AtomicUsize,
+    used_ms: AtomicU64,
+}
+
+impl Session {
+    pub(super) fn new(
+        id: String,
+        owner: Owner,
+        opening: Opening<'_>,
+        log_bounds: LogBounds,
+    ) -> Self {
+        Self {
+            id,
+            owner,
+            revision: opening.revision,
+            conversation: Conversation::new(opening.capabilities),
+            questions: Questions::default(),
+            pushed: EventLog::new(PUSHED, log_bounds),
+            ended: CancellationToken::new(),
+            replies: Mutex::default(),
+            next_stream: AtomicU64::new(PUSHED + 1),
+            log_bounds,
+            log_level: AtomicUsize::new(LOG_LEVELS.len()),
+            used_ms: AtomicU64::new(0),
+        }
+    }
+
+    /// Unguessable, visible ASCII.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The least severe log message that the client wants, where it said so.
+    #[must_use]
+    pub fn log_level(&self) -> Option<&'static str> {
+        LOG_LEVELS
+            .get(self.log_level.load(Ordering::Relaxed))
+            .copied()
+    }
+
+    /// Remembers what the client wants; an unknown level is none.
+    pub fn set_log_level(&self, level: &str) {
+        let at = LOG_LEVELS.iter().position(|known| *known == level);
+        self.log_level
+            .store(at.unwrap_or(LOG_LEVELS.len()), Ordering::Relaxed);
+    }
+
+    /// A stream for the reply to one request.
+    #[must_use]
+    pub fn open_reply(&self) -> Arc<EventLog> {
+        let number = self.next_stream.fetch_add(1, Ordering::Relaxed);
+        let log = EventLog::new(number, self.log_bounds);
+        let mut replies = self.replies.lock().unwrap_or_else(PoisonError::into_inner);
+        if replies.len() >= REPLIES_MAX {
+            replies.pop_front();
+        }
+        replies.push_back(Arc::clone(&log));
+        log
+    }
+
+    /// The stream that a client comes back to, from where it was; otherwise the one of what belongs to no reply.
+    #[must_use]
+    pub fn read_from(&self, position: Option<Position>) -> LogReader {
+        let Some(Position { stream, number }) = position else {
+            return self.pushed.read(None);
+        };
+        let replies = self.replies.lock().unwrap_or_else(PoisonError::into_inner);
+        match replies.iter().find(|log| log.stream() == stream) {
+            Some(log) => log.read(Some(number)),
+            None => self.pushed.read(Some(number).filter(|_| stream == PUSHED)),
+        }
+    }
+
+    /// Ends its streams and everything that works for them. Its upstream sessions are the caller's to close.
+    pub fn end(&self) {
+        self.ended.cancel();
+        self.pushed.end();
+        let replies =
+            std::mem::take(&mut *self.replies.lock().unwrap_or_else(PoisonError::into_inner));
+        for reply in replies {
+            reply.end();
+        }
+    }
+
+    pub(super) fn is_of(&self, (tenant, server): (&str, &str), principal: &str) -> bool {
+        let Owner {
+            tenant: own_tenant,
+            server: own_server,
+            principal: own_principal,
+        } = &self.owner;
+        own_tenant == tenant && own_server == server && own_principal == principal
+    }
+
+    pub(super) fn note_use(&self, now_ms: u64) {
+        self.used_ms.store(now_ms, Ordering::Relaxed);
+    }
+
+    pub(super) fn used_ms(&self) -> u64 {
+        self.used_ms.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,84 @@
+//! Who asks a client something: an upstream session, or a process.
+//!
+//! Comes with a reply or with a pushed message; the pipeline keeps it with the question, and the client's answer goes
+//! back through it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::error::UpstreamError;
+use super::http::{self, HttpSession, Wire};
+use super::reply::UpstreamBody;
+use super::stdio::Process;
+
+/// How long a stream is left alone before it is taken up again, where its upstream does not say, in milliseconds.
+const RETRY_MS: u64 = 1_000;
+/// The least that an upstream can ask for.
+const RETRY_MS_MIN: u64 = 10;
+
+/// The way back to the one who asked.
+#[derive(Debug, Clone)]
+pub struct Asker(Way);
+
+#[derive(Debug, Clone)]
+enum Way {
+    Session(Arc<Wire>, Arc<HttpSession>),
+    Process(Arc<Process>),
+}
+
+impl Asker {
+    pub(super) fn session(wire: &Arc<Wire>, session: &Arc<HttpSession>) -> Self {
+        Self(Way::Session(Arc::clone(wire), Arc::clone(session)))
+    }
+
+    pub(super) fn process(process: &Arc<Process>) -> Self {
+        Self(Way::Process(Arc::clone(process)))
+    }
+
+    /// Delivers a whole message: the answer to what was asked, or what becomes of it meanwhile.
+    ///
+    /// # Errors
+    /// When it could not be delivered.
+    pub async fn tell(&self, message: Bytes) -> Result<(), UpstreamError> {
+        match &self.0 {
+            Way::Session(wire, session) => session.tell(wire, message).await,
+            Way::Process(process) => process.tell(&message).await,
+        }
+    }
+
+    /// The rest of a reply of this upstream whose stream ended after that event; `None` where it cannot be had. The
+    /// upstream may ask to wait before.
+    ///
+    /// # Errors
+    /// When the upstream cannot be asked for it.
+    pub async fn resume(
+        &self,
+        last_event_id: &str,
+        retry_ms: Option<u64>,
+    ) -> Result<Option<UpstreamBody>, UpstreamError> {
+        match &self.0 {
+            Way::Session(wire, session) => {
+                let wait_ms = retry_ms.unwrap_or(RETRY_MS);
+                let wait_ms =
+                    wait_ms.clamp(RETRY_MS_MIN, wire.limits.backoff_max_ms.max(RETRY_MS_MIN));
+                tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+                let body = http::reopen(wire, session, last_event_id).await?;
+                Ok(body.map(|body| UpstreamBody::http(&wire.name, None, body)))
+            }
+            // What a process has written is not written again.
+            Way::Process(_) => Ok(None),
+        }
+    }
+}
+
+impl PartialEq for Asker {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Way::Session(_, one), Way::Session(_, other)) => Arc::ptr_eq(one, other),
+            (Way::Process(one), Way::Process(other)) => Arc::ptr_eq(one, other),
+            (Way::Session(..), Way::Process(_)) | (Way::Process(_), Way::Session(..)) => false,
+        }
+    }
+}
