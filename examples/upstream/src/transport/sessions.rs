@@ -3,6 +3,8 @@
 //! That tool shows that a client can lose the stream of a call and fetch the answer later (`Last-Event-ID`).
 //! rmcp gives a handler no way to drop its own stream, so it is cut here, after the priming event.
 
+use std::time::Duration;
+
 use futures_util::{Stream, StreamExt as _};
 use rmcp::{
     model::{ClientJsonRpcMessage, ClientRequest, ServerJsonRpcMessage},
@@ -17,9 +19,20 @@ use rmcp::{
 
 use crate::fixtures::RECONNECTION_TOOL;
 
+/// How soon a client may come back to a stream that was cut: before the tool has ended, since rmcp does not replay what
+/// it could not send.
+const RETRY: Duration = Duration::from_millis(20);
+
 /// Sessions in memory.
-#[derive(Default)]
 pub struct Sessions(LocalSessionManager);
+
+impl Default for Sessions {
+    fn default() -> Self {
+        let mut sessions = LocalSessionManager::default();
+        sessions.session_config.sse_retry = Some(RETRY);
+        Self(sessions)
+    }
+}
 
 impl SessionManager for Sessions {
     type Error = <LocalSessionManager as SessionManager>::Error;

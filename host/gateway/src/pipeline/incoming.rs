@@ -38,7 +38,12 @@ pub(super) struct Incoming {
     /// Where a stream that broke off can be taken up again.
     last_event_id: Option<String>,
     retry_ms: Option<u64>,
+    /// How often it was taken up again since anything came of it.
+    fruitless: u32,
 }
+
+/// How often a stream is taken up again in vain.
+const FRUITLESS_MAX: u32 = 5;
 
 impl Incoming {
     pub(super) fn new(call: Permitted, reply: UpstreamReply, event_bytes_max: usize) -> Self {
@@ -51,6 +56,7 @@ impl Incoming {
             event_bytes_max,
             last_event_id: None,
             retry_ms: None,
+            fruitless: 0,
         }
     }
 
@@ -63,6 +69,7 @@ impl Incoming {
                 if event.is_message()
                     && let Some(came) = self.sort(event.data)
                 {
+                    self.fruitless = 0;
                     return came;
                 }
             }
@@ -123,6 +130,10 @@ impl Incoming {
         let (Some(asker), Some(last)) = (&self.asker, &self.last_event_id) else {
             return false;
         };
+        self.fruitless += 1;
+        if self.fruitless > FRUITLESS_MAX {
+            return false;
+        }
         let resumed = asker.resume(last, self.retry_ms).await;
         match resumed {
             Ok(Some(body)) => {

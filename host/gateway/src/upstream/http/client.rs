@@ -41,6 +41,8 @@ pub(in crate::upstream) struct Client {
     tls: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     idle_max: usize,
     idle_for: Duration,
+    /// Looks after idle connections until it is to stop; nobody has to wait for it.
+    sweeps: TaskTracker,
     stop: CancellationToken,
 }
 
@@ -97,12 +99,13 @@ impl Client {
             tls,
             idle_max,
             idle_for,
+            sweeps: TaskTracker::new(),
             stop,
         })
     }
 
     /// The way to `uri`, and the URI that requests on it carry.
-    pub(super) fn line(&self, uri: Uri, tracker: TaskTracker) -> (Line, Uri) {
+    pub(super) fn line(&self, uri: Uri) -> (Line, Uri) {
         if uri.scheme() != Some(&uri::Scheme::HTTP) {
             return (Line::Tls(Box::new(self.tls.clone())), uri);
         }
@@ -111,7 +114,11 @@ impl Client {
             .path_and_query()
             .map_or_else(|| Uri::from_static("/"), |path| Uri::from(path.clone()));
         let keep = (self.idle_max, self.idle_for);
-        let pool = Pool::new((self.tcp.clone(), uri), keep, (tracker, self.stop.clone()));
+        let pool = Pool::new(
+            (self.tcp.clone(), uri),
+            keep,
+            (self.sweeps.clone(), self.stop.clone()),
+        );
         (Line::Plain(Arc::new(pool)), path)
     }
 }

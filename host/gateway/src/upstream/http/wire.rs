@@ -72,7 +72,7 @@ impl Wire {
             .parse()
             .map_err(|error| format!("the URL cannot be read: {error}"))?;
         let base = base_headers(&uri, spec)?;
-        let (line, uri) = means.client.line(uri, means.tracker.clone());
+        let (line, uri) = means.client.line(uri);
         Ok(Self {
             name: Arc::clone(name),
             limits: means.limits,
