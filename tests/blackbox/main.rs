@@ -17,6 +17,7 @@ mod clients;
 mod demo;
 mod harness;
 mod hostile;
+mod listings;
 mod offers;
 mod ops;
 mod plugins;

@@ -19,8 +19,10 @@ pub use admin_token::{admin_token, stored_admin_token};
 pub use environment::Environment;
 pub use error::{ConfigError, explain, nearest};
 pub use file::parse_yaml;
-pub use raw::{RawLimits, RawLog, RawSandbox, RawSettings};
-pub use settings::{Limits, LogFormat, LogLevel, LogSettings, SandboxSettings, Settings};
+pub use raw::{RawCatalogue, RawLimits, RawLog, RawSandbox, RawSettings};
+pub use settings::{
+    CatalogueSettings, Limits, LogFormat, LogLevel, LogSettings, SandboxSettings, Settings,
+};
 
 use std::path::Path;
 

@@ -11,6 +11,7 @@ pub mod upstream;
 
 pub mod call;
 pub mod refusal;
+pub mod seal;
 mod thread;
 
 pub mod admin;

@@ -25,6 +25,7 @@ use crate::call::{Call, Kind};
 use crate::listener::{Guard, Reply};
 use crate::policy::Permitted;
 use crate::refusal::Refusal;
+use crate::seal::Seal;
 use crate::session::Sessions;
 use crate::telemetry::Metrics;
 use crate::tenancy::Registry;
@@ -42,6 +43,8 @@ pub struct WalkLimits {
     pub keep_alive: Duration,
     /// How long a streamed reply may take, whatever comes meanwhile.
     pub stream_time_max: Duration,
+    /// Most entries of one page of a listing.
+    pub page_entries_max: usize,
 }
 
 /// The rooms of the walk, wired together.
@@ -52,6 +55,7 @@ pub struct Pipeline {
     pub(crate) guard: Guard,
     pub(crate) tracker: TaskTracker,
     pub(crate) limits: WalkLimits,
+    pub(crate) seal: Seal,
     pub(crate) ready: Arc<std::sync::atomic::AtomicBool>,
 }
 

@@ -235,12 +235,16 @@ pub fn rename(kind: ListKind, entry: &Entry, name: &str) -> Result<Entry, Splice
 #[must_use]
 pub fn assemble<'a>(
     kind: ListKind,
-    entries: impl IntoIterator<Item = &'a RawValue>,
+    entries: impl Iterator<Item = &'a RawValue> + Clone,
     next_cursor: Option<&str>,
     cache: Option<CacheHint>,
 ) -> String {
-    let mut out = format!(r#"{{"{}":["#, kind.member());
-    for (index, entry) in entries.into_iter().enumerate() {
+    let entries_bytes: usize = entries.clone().map(|entry| entry.get().len() + 1).sum();
+    let mut out = String::with_capacity(128 + entries_bytes + next_cursor.map_or(0, str::len));
+    out.push_str(r#"{""#);
+    out.push_str(kind.member());
+    out.push_str(r#"":["#);
+    for (index, entry) in entries.enumerate() {
         if index > 0 {
             out.push(',');
         }

@@ -63,7 +63,8 @@ pub trait Policy: Sized + 'static {
         Ok(None)
     }
 
-    /// One edit per entry of a listing, in order.
+    /// One edit per entry of a listing, in order. A long listing is handed over in parts, and an entry may be shown twice:
+    /// judge each by itself.
     ///
     /// # Errors
     ///

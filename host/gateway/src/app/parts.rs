@@ -18,6 +18,7 @@ use crate::model::Secret;
 use crate::pipeline::{Pipeline, WalkLimits};
 use crate::policy::services::{JwksTiming, ServicesParts, SharedServices};
 use crate::policy::{Binder, Sandboxed};
+use crate::seal::Seal;
 use crate::session::{LogBounds, SessionLimits, Sessions};
 use crate::state::{Clock, StateBounds, StateRoom};
 use crate::store::SqliteStore;
@@ -104,7 +105,7 @@ impl Parts {
         listen: SocketAddr,
         tasks: &TaskTracker,
     ) -> Arc<Pipeline> {
-        let bytes = |setting: u64| usize::try_from(setting).unwrap_or(usize::MAX);
+        let len = |setting: u64| usize::try_from(setting).unwrap_or(usize::MAX);
         Arc::new(Pipeline {
             registry: Arc::clone(&self.registry),
             sessions: Arc::clone(&self.sessions),
@@ -112,11 +113,13 @@ impl Parts {
             guard: Guard::new(listen, settings.allowed_origins.clone()),
             tracker: tasks.clone(),
             limits: WalkLimits {
-                body_bytes_max: bytes(settings.limits.body_bytes_max),
-                event_bytes_max: bytes(settings.limits.sse_event_bytes_max),
+                body_bytes_max: len(settings.limits.body_bytes_max),
+                event_bytes_max: len(settings.limits.sse_event_bytes_max),
                 keep_alive: Duration::from_secs(settings.limits.sse_keep_alive_s),
                 stream_time_max: Duration::from_secs(settings.limits.stream_time_max_s),
+                page_entries_max: len(settings.catalogue.page_entries_max),
             },
+            seal: Seal::new(settings.seal_key.as_ref()),
             ready: Arc::clone(&self.ready),
         })
     }

@@ -19,7 +19,9 @@ pub struct RawSettings {
     pub data_dir: Option<PathBuf>,
     pub admin_token: Option<Secret>,
     pub log: RawLog,
+    pub seal_key: Option<Secret>,
     pub limits: RawLimits,
+    pub catalogue: RawCatalogue,
     pub allowed_origins: Option<Vec<String>>,
     pub default_server: Option<String>,
     pub drain_timeout_s: Option<u64>,
@@ -54,6 +56,14 @@ pub struct RawLimits {
     pub stream_bytes_max: Option<u64>,
 }
 
+/// One layer of `catalogue`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, reason = "the valid form documents each key")]
+pub struct RawCatalogue {
+    pub page_entries_max: Option<u64>,
+}
+
 /// One layer of `sandbox`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -77,7 +87,9 @@ impl RawSettings {
                 format: self.log.format.or(under.log.format),
                 level: self.log.level.or(under.log.level),
             },
+            seal_key: self.seal_key.or(under.seal_key),
             limits: self.limits.over(under.limits),
+            catalogue: self.catalogue.over(under.catalogue),
             allowed_origins: self.allowed_origins.or(under.allowed_origins),
             default_server: self.default_server.or(under.default_server),
             drain_timeout_s: self.drain_timeout_s.or(under.drain_timeout_s),
@@ -108,6 +120,14 @@ impl RawLimits {
             stream_time_max_s: self.stream_time_max_s.or(under.stream_time_max_s),
             stream_events_max: self.stream_events_max.or(under.stream_events_max),
             stream_bytes_max: self.stream_bytes_max.or(under.stream_bytes_max),
+        }
+    }
+}
+
+impl RawCatalogue {
+    fn over(self, under: Self) -> Self {
+        Self {
+            page_entries_max: self.page_entries_max.or(under.page_entries_max),
         }
     }
 }

@@ -8,9 +8,10 @@ use utoipa::ToSchema;
 
 use crate::model::{Secret, check_name};
 
-use super::raw::{RawLimits, RawSettings};
+use super::raw::{RawCatalogue, RawLimits, RawSettings};
 
 const ADMIN_TOKEN_LEN_MIN: usize = 16;
+const SEAL_KEY_LEN_MIN: usize = 32;
 const ORIGINS_MAX: usize = 100;
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
@@ -29,8 +30,12 @@ pub struct Settings {
     pub admin_token: Option<Secret>,
     /// How to log.
     pub log: LogSettings,
+    /// Key of what clients are given to bring back, such as cursors; none for one that ends with the process.
+    pub seal_key: Option<Secret>,
     /// Bounds on what clients can make the gateway hold.
     pub limits: Limits,
+    /// How servers learn and show what their upstreams offer.
+    pub catalogue: CatalogueSettings,
     /// Web pages that may call the gateway, as origins in lower case.
     pub allowed_origins: Vec<String>,
     /// Server that `/mcp` means when no server claims the request's host.
@@ -119,6 +124,13 @@ pub struct Limits {
     pub stream_bytes_max: u64,
 }
 
+/// How servers learn and show what their upstreams offer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct CatalogueSettings {
+    /// Most entries of one page of a listing.
+    pub page_entries_max: u64,
+}
+
 /// Defaults and bounds of policy plugins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct SandboxSettings {
@@ -150,6 +162,7 @@ impl Default for Settings {
                 format: LogFormat::Json,
                 level: LogLevel::Info,
             },
+            seal_key: None,
             limits: Limits {
                 body_bytes_max: 4 * MIB,
                 header_bytes_max: 64 * KIB,
@@ -162,6 +175,9 @@ impl Default for Settings {
                 stream_time_max_s: 3_600,
                 stream_events_max: 256,
                 stream_bytes_max: 256 * KIB,
+            },
+            catalogue: CatalogueSettings {
+                page_entries_max: 1_000,
             },
             allowed_origins: Vec::new(),
             default_server: None,
@@ -197,12 +213,14 @@ impl TryFrom<RawSettings> for Settings {
             listen,
             admin_listen,
             data_dir: raw.data_dir.unwrap_or(default.data_dir),
-            admin_token: admin_token(raw.admin_token)?,
+            admin_token: secret("admin_token", raw.admin_token, ADMIN_TOKEN_LEN_MIN)?,
             log: LogSettings {
                 format: raw.log.format.unwrap_or(default.log.format),
                 level: raw.log.level.unwrap_or(default.log.level),
             },
+            seal_key: secret("seal_key", raw.seal_key, SEAL_KEY_LEN_MIN)?,
             limits: limits(raw.limits, default.limits)?,
+            catalogue: catalogue(raw.catalogue, default.catalogue)?,
             allowed_origins: origins(raw.allowed_origins.unwrap_or_default())?,
             default_server: default_server(raw.default_server)?,
             drain_timeout_s: between(
@@ -266,6 +284,20 @@ fn limits(raw: RawLimits, default: Limits) -> Result<Limits, InvalidSetting> {
     })
 }
 
+fn catalogue(
+    raw: RawCatalogue,
+    default: CatalogueSettings,
+) -> Result<CatalogueSettings, InvalidSetting> {
+    Ok(CatalogueSettings {
+        page_entries_max: between(
+            "catalogue.page_entries_max",
+            raw.page_entries_max.unwrap_or(default.page_entries_max),
+            1,
+            10_000,
+        )?,
+    })
+}
+
 fn between(key: &str, number: u64, min: u64, max: u64) -> Result<u64, InvalidSetting> {
     if (min..=max).contains(&number) {
         Ok(number)
@@ -277,16 +309,22 @@ fn between(key: &str, number: u64, min: u64, max: u64) -> Result<u64, InvalidSet
     }
 }
 
-fn admin_token(token: Option<Secret>) -> Result<Option<Secret>, InvalidSetting> {
-    let Some(token) = token else { return Ok(None) };
-    let text = token.expose();
-    if text.len() < ADMIN_TOKEN_LEN_MIN || !text.bytes().all(|b| b.is_ascii_graphic()) {
+fn secret(
+    key: &str,
+    secret: Option<Secret>,
+    len_min: usize,
+) -> Result<Option<Secret>, InvalidSetting> {
+    let Some(secret) = secret else {
+        return Ok(None);
+    };
+    let text = secret.expose();
+    if text.len() < len_min || !text.bytes().all(|b| b.is_ascii_graphic()) {
         return Err(invalid(
-            "admin_token",
-            format!("use at least {ADMIN_TOKEN_LEN_MIN} printable ASCII characters without spaces"),
+            key,
+            format!("use at least {len_min} printable ASCII characters without spaces"),
         ));
     }
-    Ok(Some(token))
+    Ok(Some(secret))
 }
 
 fn default_server(name: Option<String>) -> Result<Option<String>, InvalidSetting> {

@@ -95,7 +95,7 @@ fn every_key_has_a_variable() {
             })
             .collect()
     };
-    let sections = ["log", "limits", "sandbox"];
+    let sections = ["log", "limits", "catalogue", "sandbox"];
     let mut all: Vec<String> = known(None)
         .into_iter()
         .filter(|key| !sections.contains(&key.as_str()))
@@ -159,7 +159,7 @@ fn an_empty_file_says_nothing() {
 fn errors_name_line_key_and_the_nearest_known_key() {
     insta::assert_snapshot!(error_of("log:\n  format: json\nlimits:\n  body_byte_max: 1\n"), @"portcullis.yaml:4: limits: unknown key `body_byte_max`: did you mean `body_bytes_max`?");
     insta::assert_snapshot!(error_of("# a comment\nlisten: 127.0.0.1:1\nadmin-listen: 127.0.0.1:2\n"), @"portcullis.yaml:3: unknown key `admin-listen`: did you mean `admin_listen`?");
-    insta::assert_snapshot!(error_of("zebra: 1\n"), @"portcullis.yaml:1: unknown key `zebra`: use one of listen, admin_listen, data_dir, admin_token, log, limits, allowed_origins, default_server, drain_timeout_s, worker_threads, sandbox");
+    insta::assert_snapshot!(error_of("zebra: 1\n"), @"portcullis.yaml:1: unknown key `zebra`: use one of listen, admin_listen, data_dir, admin_token, log, seal_key, limits, catalogue, allowed_origins, default_server, drain_timeout_s, worker_threads, sandbox");
     insta::assert_snapshot!(error_of("log:\n  format: jsn\n"), @"portcullis.yaml:2: log.format: unknown value `jsn`: did you mean `json`?");
     insta::assert_snapshot!(error_of("limits:\n  sessions_max: many\n"), @r#"portcullis.yaml:2: limits.sessions_max: invalid type: string "many", expected a whole number"#);
     insta::assert_snapshot!(error_of("limits:\n  sessions_max: -1\n"), @"portcullis.yaml:2: limits.sessions_max: invalid type: integer `-1`, expected a whole number");
@@ -174,6 +174,8 @@ fn errors_name_line_key_and_the_nearest_known_key() {
     insta::assert_snapshot!(error_of("allowed_origins: [\"https://a.example/path\"]\n"), @"portcullis.yaml:1: allowed_origins[0]: `https://a.example/path` is not an origin: write it as https://app.example.com, without a path");
     insta::assert_snapshot!(error_of("default_server: Main\n"), @"portcullis.yaml:1: default_server: `Main` is not a name: use 1-63 of a-z, 0-9 and `-`, starting with a letter and without `--`");
     insta::assert_snapshot!(error_of("admin_token: short\n"), @"portcullis.yaml:1: admin_token: use at least 16 printable ASCII characters without spaces");
+    insta::assert_snapshot!(error_of("seal_key: only-thirty-one-characters-long\n"), @"portcullis.yaml:1: seal_key: use at least 32 printable ASCII characters without spaces");
+    insta::assert_snapshot!(error_of("catalogue:\n  page_entries_max: 0\n"), @"portcullis.yaml:2: catalogue.page_entries_max: 0 is out of range: use 1 to 10000");
     insta::assert_snapshot!(error_of("log:\n  level: ${LEVEL}\n"), @"portcullis.yaml:2: the variable LEVEL is not set: set it, or give a default as ${LEVEL:-default}");
     insta::assert_snapshot!(error_of("log:\n  level: ${LEVEL\n"), @"portcullis.yaml:2: `${` without `}`: write ${NAME}, or $${ for a plain ${");
     insta::assert_snapshot!(error_of("listen: localhost${ODD}\n"), @"portcullis.yaml:1: the value of `${ODD}` holds characters that mean something in YAML: write it in double quotes");
@@ -211,13 +213,25 @@ fn variables_that_are_no_settings_are_worth_a_word_when_they_are_near_misses() {
 }
 
 #[test]
-fn the_admin_token_is_not_shown() {
-    let environment = Environment::from_iter([("PORTCULLIS_ADMIN_TOKEN", "a-very-secret-token")]);
+fn secrets_are_not_shown() {
+    let environment = Environment::from_iter([
+        ("PORTCULLIS_ADMIN_TOKEN", "a-very-secret-token"),
+        (
+            "PORTCULLIS_SEAL_KEY",
+            "a-very-secret-key-of-32-letters-or-more",
+        ),
+    ]);
     let settings = load(None, &environment, RawSettings::default())
         .unwrap()
         .settings;
     let shown = format!("{settings:?} {}", serde_json::to_string(&settings).unwrap());
-    assert!(!shown.contains("a-very-secret-token"), "{shown}");
+    assert!(!shown.contains("a-very-secret"), "{shown}");
+    assert!(
+        settings
+            .seal_key
+            .as_ref()
+            .is_some_and(|key| key.expose().ends_with("-more"))
+    );
     assert_eq!(
         super::admin_token(&settings).unwrap().expose(),
         "a-very-secret-token"

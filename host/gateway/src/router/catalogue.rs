@@ -38,7 +38,8 @@ pub struct Offer {
     pub definition: Option<Box<RawValue>>,
 }
 
-/// What a server offers of one kind, in a deterministic order: mounts as configured, offers as listed.
+/// What a server offers of one kind, sorted by name: the order is the same for everybody and at any time, whatever the
+/// order in which upstreams list and answer.
 #[derive(Default)]
 struct Shelf {
     offers: Vec<Arc<Offer>>,
@@ -53,23 +54,33 @@ pub struct Catalogue {
 
 impl Shelf {
     fn of(mounts: Vec<Vec<Arc<Offer>>>) -> Self {
-        let mut shelf = Self::default();
-        for offer in mounts.into_iter().flatten() {
-            // A name stays with the first that has it.
-            if !shelf.by_name.contains_key(&offer.name) {
-                shelf.by_name.insert(offer.name.clone(), shelf.offers.len());
-                shelf.offers.push(offer);
-            }
+        let mut offers: Vec<Arc<Offer>> = mounts.into_iter().flatten().collect();
+        // A stable sort: of several with one name the first mount's comes first, and only that one stays.
+        offers.sort_by(|one, other| one.name.cmp(&other.name));
+        offers.dedup_by(|later, first| later.name == first.name);
+        let places = offers.iter().enumerate();
+        Self {
+            by_name: places.map(|(at, offer)| (offer.name.clone(), at)).collect(),
+            offers,
         }
-        shelf
     }
 }
 
 impl Catalogue {
-    /// What is offered of a kind, in order.
+    /// What is offered of a kind, sorted by name.
     #[must_use]
     pub fn offers(&self, kind: ListKind) -> &[Arc<Offer>] {
         &self.shelf(kind).offers
+    }
+
+    /// The same from the first name after this one.
+    #[must_use]
+    pub fn offers_after(&self, kind: ListKind, name: Option<&str>) -> &[Arc<Offer>] {
+        let offers = self.offers(kind);
+        let is_before = |offer: &Arc<Offer>| name.is_some_and(|name| *offer.name <= *name);
+        offers
+            .get(offers.partition_point(is_before)..)
+            .unwrap_or_default()
     }
 
     /// What a message means that names a tool, a prompt or a resource.
@@ -86,7 +97,7 @@ impl Catalogue {
         shelf.by_name.get(name).and_then(|at| shelf.offers.get(*at))
     }
 
-    /// The resource of this URI, the template of this name, or the first template that the URI could be made of.
+    /// The resource of this URI, the template of this name, or the first mount's template that the URI could be made of.
     fn resource(&self, uri: &str) -> Option<&Arc<Offer>> {
         let could_be = |template: &&Arc<Offer>| uri_template::matches(&template.name, uri);
         self.of_name(ListKind::Resources, uri)
@@ -94,7 +105,8 @@ impl Catalogue {
             .or_else(|| {
                 self.offers(ListKind::ResourceTemplates)
                     .iter()
-                    .find(could_be)
+                    .filter(could_be)
+                    .min_by_key(|template| template.mount)
             })
     }
 

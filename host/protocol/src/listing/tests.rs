@@ -95,7 +95,12 @@ fn lists_are_assembled_for_both_eras() {
     let lists = [
         assemble(ListKind::Tools, refs(), None, None),
         assemble(ListKind::Tools, refs(), Some("c\""), Some(hint)),
-        assemble(ListKind::ResourceTemplates, [], None, Some(CacheHint::NONE)),
+        assemble(
+            ListKind::ResourceTemplates,
+            std::iter::empty(),
+            None,
+            Some(CacheHint::NONE),
+        ),
     ];
     insta::assert_snapshot!(lists.join("\n"), @r#"
     {"tools":[{ "name":"a" },{"name":"b","n":1.10}]}
