@@ -207,10 +207,10 @@ async fn what_the_revision_has_not_is_refused() {
         {"jsonrpc":"2.0","id":5,"error":{"code":-32601,"message":"Method not found: \"no/such\" does not exist in protocol version 2026-07-28."}}
     GET
         405
-        allow: POST, DELETE
+        allow: GET, POST, DELETE
     DELETE
         405
-        allow: POST, DELETE
+        allow: GET, POST, DELETE
     "#);
 }
 

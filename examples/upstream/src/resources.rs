@@ -23,7 +23,7 @@ use crate::{
 const STATIC_TEXT: &str = "test://static-text";
 const STATIC_BINARY: &str = "test://static-binary";
 const WATCHED: &str = "test://watched-resource";
-const INPUT_REQUIRED: &str = "test://input-required";
+const INPUT_REQUIRED: &str = "test://unlocked-by-a-reason";
 const TEMPLATE: &str = "test://template/{id}/data";
 
 /// The resources with a fixed URI.

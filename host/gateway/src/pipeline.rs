@@ -12,6 +12,7 @@ mod lifecycle;
 mod listing;
 mod push;
 mod streams;
+mod tasks;
 mod tell;
 mod translate;
 
@@ -55,7 +56,7 @@ pub struct Pipeline {
     pub(crate) guard: Guard,
     pub(crate) tracker: TaskTracker,
     pub(crate) limits: WalkLimits,
-    pub(crate) seal: Seal,
+    pub(crate) seal: Arc<Seal>,
     pub(crate) ready: Arc<std::sync::atomic::AtomicBool>,
 }
 
@@ -108,6 +109,9 @@ impl Pipeline {
                 | "resources/unsubscribe"
                 | "completion/complete",
             ) => self.ask(call).await,
+            (Kind::Request, "tasks/get" | "tasks/result" | "tasks/update" | "tasks/cancel") => {
+                self.ask_task(call).await
+            }
             (Kind::Request, method) => match ListKind::of_method(method) {
                 Some(kind) => self.list(&call, kind).await,
                 None => Err(Refusal::unknown_method(method)),

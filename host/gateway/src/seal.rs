@@ -10,6 +10,7 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use ring::hkdf::{HKDF_SHA256, Salt};
+use ring::hmac;
 use thiserror::Error;
 
 use crate::model::Secret;
@@ -19,12 +20,16 @@ use crate::state::Clock;
 const FORM: u8 = 1;
 const SALT_LEN: usize = 16;
 const EXPIRY_LEN: usize = 8;
+/// Bytes of a mark: 128 bits, as much as anybody could guess.
+const MARK_LEN: usize = 16;
 
 /// What a sealed text is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// Where the next page of a listing begins.
     Cursor,
+    /// Which upstream a task runs on.
+    Task,
 }
 
 impl Purpose {
@@ -32,6 +37,7 @@ impl Purpose {
     const fn label(self) -> &'static [u8] {
         match self {
             Self::Cursor => b"portcullis cursor",
+            Self::Task => b"portcullis task",
         }
     }
 }
@@ -124,6 +130,47 @@ impl Seal {
             return Err(SealError::Expired);
         }
         Ok(text.to_vec())
+    }
+
+    /// Marks `text` as given out for this binding. What is marked is always the same, can be read by anybody, and has no
+    /// end: for names that a client keeps.
+    #[must_use]
+    pub fn mark(&self, purpose: Purpose, binding: &[&str], text: &str) -> String {
+        let tag = hmac::sign(&self.marker(purpose, binding), text.as_bytes());
+        let tag = tag.as_ref().get(..MARK_LEN).unwrap_or_default();
+        BASE64_URL_SAFE_NO_PAD.encode([tag, text.as_bytes()].concat())
+    }
+
+    /// Reads what [`Seal::mark`] gave out for the same purpose and binding.
+    ///
+    /// # Errors
+    /// [`SealError::Foreign`]
+    pub fn marked(
+        &self,
+        purpose: Purpose,
+        binding: &[&str],
+        marked: &str,
+    ) -> Result<String, SealError> {
+        let whole = BASE64_URL_SAFE_NO_PAD
+            .decode(marked)
+            .map_err(|_not_base64| SealError::Foreign)?;
+        let (_, text) = whole
+            .split_first_chunk::<MARK_LEN>()
+            .ok_or(SealError::Foreign)?;
+        let text = String::from_utf8(text.to_vec()).map_err(|_not_text| SealError::Foreign)?;
+        // Both sides are keyed again, so that how long the comparison takes tells nothing.
+        let once = hmac::Key::new(hmac::HMAC_SHA256, &rand::random::<[u8; 32]>());
+        let ours = hmac::sign(&once, self.mark(purpose, binding, &text).as_bytes());
+        match hmac::verify(&once, marked.as_bytes(), ours.as_ref()) {
+            Ok(()) => Ok(text),
+            Err(_unequal) => Err(SealError::Foreign),
+        }
+    }
+
+    fn marker(&self, purpose: Purpose, binding: &[&str]) -> hmac::Key {
+        let named = [purpose.label(), &bound(binding)].concat();
+        let key = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &self.secret), &named);
+        hmac::Key::new(hmac::HMAC_SHA256, key.as_ref())
     }
 
     /// The key of one text (RFC 5869). A key that is used once needs no care about nonces, whose 96 random bits alone
@@ -231,6 +278,23 @@ mod tests {
         assert_ne!(one, two);
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(&one).unwrap();
         assert!(!bytes.windows(3).any(|part| part == b"crm"));
+    }
+
+    #[test]
+    fn a_mark_is_for_its_binding_and_stays_the_same() {
+        let (seal, _) = at(0);
+        let marked = seal.mark(Purpose::Task, BINDING, "crm 17");
+        assert_eq!(marked, seal.mark(Purpose::Task, BINDING, "crm 17"));
+        assert_eq!(
+            seal.marked(Purpose::Task, BINDING, &marked),
+            Ok("crm 17".to_owned())
+        );
+        let other = seal.mark(Purpose::Task, &["acme", "tools", "bob"], "crm 17");
+        for foreign in [other.as_str(), "", "AAAA", &marked[1..]] {
+            let read = seal.marked(Purpose::Task, BINDING, foreign);
+            assert_eq!(read, Err(SealError::Foreign), "{foreign}");
+        }
+        assert!(seal.marked(Purpose::Cursor, BINDING, &marked).is_err());
     }
 
     proptest! {

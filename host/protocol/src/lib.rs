@@ -26,6 +26,7 @@ pub mod splice;
 pub mod sse;
 
 pub mod listing;
+pub mod tasks;
 pub mod uri_template;
 
 pub mod lifecycle;

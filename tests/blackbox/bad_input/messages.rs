@@ -153,11 +153,11 @@ async fn http() {
         403
         {"jsonrpc":"2.0","id":null,"error":{"code":-32003,"message":"this host name is not served on a loopback listener; use 127.0.0.1, or give a server this host"}}
     GET without a session
-        405
-        allow: POST, DELETE
+        400
+        {"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"the `Mcp-Session-Id` header is missing; initialize a session first and send its id with every request"}}
     PUT
         405
-        allow: POST, DELETE
+        allow: GET, POST, DELETE
     another media type
         415
         {"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"send the message as `Content-Type: application/json`"}}

@@ -119,7 +119,7 @@ impl Parts {
                 stream_time_max: Duration::from_secs(settings.limits.stream_time_max_s),
                 page_entries_max: len(settings.catalogue.page_entries_max),
             },
-            seal: Seal::new(settings.seal_key.as_ref()),
+            seal: Arc::new(Seal::new(settings.seal_key.as_ref())),
             ready: Arc::clone(&self.ready),
         })
     }

@@ -14,7 +14,7 @@ use crate::policy::Permitted;
 use crate::refusal::Refusal;
 use crate::upstream::{ReplyKind, UpstreamBody, UpstreamError, UpstreamReply};
 
-use super::translate::{edit, nonsense};
+use super::translate::{Source, edit, may_edit, nonsense};
 use super::{Pipeline, streams};
 
 /// Replies up to this size are checked to be JSON-RPC even where no policy wants them; larger ones stream through.
@@ -27,7 +27,7 @@ pub(super) async fn carry(
     reply: UpstreamReply,
 ) -> Result<Reply, Refusal> {
     let limits = pipeline.limits;
-    let edits = call.generation.chain.transforms_reply(&call) || reply.era != call.era;
+    let edits = may_edit(&call, reply.era);
     match (reply.kind, edits) {
         (ReplyKind::Events, _) => Ok(reply::events(streams::of_reply(pipeline, call, reply))),
         (ReplyKind::Json, false)
@@ -38,12 +38,12 @@ pub(super) async fn carry(
             Ok(reply::json(reply.status, Body::Upstream(reply.body)))
         }
         (ReplyKind::Json, _) => {
-            let (era, status) = (reply.era, reply.status);
+            let (source, status) = (Source::of(&reply, &pipeline.seal), reply.status);
             let body = whole(reply.body, limits.event_bytes_max).await?;
             let answer = check(&call, &body)?;
             let edited = match (edits, answer) {
                 (true, (Some(id), Some(result))) => {
-                    edit(&call, era, (id, result))?.map(Bytes::from)
+                    edit(&call, &source, (id, result))?.map(Bytes::from)
                 }
                 (true | false, _) => None,
             };

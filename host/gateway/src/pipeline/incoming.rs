@@ -6,7 +6,6 @@
 use http_body_util::BodyExt as _;
 use portcullis_protocol::envelope::{self, Message, Outcome};
 use portcullis_protocol::error::error_body;
-use portcullis_protocol::revision::Era;
 use portcullis_protocol::sse::Decoder;
 use serde_json::value::RawValue;
 use tracing::warn;
@@ -15,7 +14,8 @@ use crate::policy::Permitted;
 use crate::refusal::Refusal;
 use crate::upstream::{Asker, UpstreamBody, UpstreamReply};
 
-use super::translate::{edit, nonsense};
+use super::Pipeline;
+use super::translate::{Source, edit, nonsense};
 
 /// What came next.
 pub(super) enum Came {
@@ -31,7 +31,7 @@ pub(super) enum Came {
 pub(super) struct Incoming {
     pub(super) call: Permitted,
     pub(super) asker: Option<Asker>,
-    era: Era,
+    source: Source,
     body: UpstreamBody,
     decoder: Decoder,
     event_bytes_max: usize,
@@ -46,11 +46,13 @@ pub(super) struct Incoming {
 const FRUITLESS_MAX: u32 = 5;
 
 impl Incoming {
-    pub(super) fn new(call: Permitted, reply: UpstreamReply, event_bytes_max: usize) -> Self {
+    pub(super) fn new(pipeline: &Pipeline, call: Permitted, reply: UpstreamReply) -> Self {
+        let source = Source::of(&reply, &pipeline.seal);
+        let event_bytes_max = pipeline.limits.event_bytes_max;
         Self {
             call,
             asker: reply.asker,
-            era: reply.era,
+            source,
             body: reply.body,
             decoder: Decoder::new(event_bytes_max),
             event_bytes_max,
@@ -109,7 +111,7 @@ impl Incoming {
             .is_none_or(|id| Some(id.get()) == self.call.message.id.as_deref());
         match (is_ours, response.outcome, response.id) {
             (true, Outcome::Result(result), Some(id)) => {
-                let edited = edit(&self.call, self.era, (id.get(), result.get()));
+                let edited = edit(&self.call, &self.source, (id.get(), result.get()));
                 Some(Came::Last(match edited {
                     Ok(None) => text,
                     Ok(Some(edited)) => String::from_utf8(edited).unwrap_or_default(),
@@ -122,6 +124,11 @@ impl Incoming {
                 None
             }
         }
+    }
+
+    /// Whether the rest may be had from another stream.
+    pub(super) fn can_resume(&self) -> bool {
+        self.asker.is_some() && self.last_event_id.is_some()
     }
 
     /// Takes the stream up again where it ended, if its upstream can do that (MCP 2025-11-25, "Resumability and

@@ -23,7 +23,7 @@ use super::{Pipeline, downward};
 pub(super) fn of_reply(pipeline: &Pipeline, call: Permitted, reply: UpstreamReply) -> Body {
     let limits = pipeline.limits;
     let session = call.session.get().cloned();
-    let incoming = Incoming::new(call, reply, limits.event_bytes_max);
+    let incoming = Incoming::new(pipeline, call, reply);
     let Some(session) = session else {
         return passing(incoming, limits.keep_alive);
     };
@@ -70,7 +70,15 @@ async fn write(mut incoming: Incoming, session: &Arc<Session>, log: &EventLog) {
                 }
             }
             Came::Last(message) => return log.append(&message).await,
-            Came::Nothing if incoming.resume().await => {}
+            // The upstream lets the client wait without a connection, and so does the gateway.
+            Came::Nothing if incoming.can_resume() => {
+                if session.revision.rules().primed_streams {
+                    log.hang_up();
+                }
+                if !incoming.resume().await {
+                    return log.append(&incoming.ended_early()).await;
+                }
+            }
             Came::Nothing => return log.append(&incoming.ended_early()).await,
         }
     }

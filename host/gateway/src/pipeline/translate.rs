@@ -1,6 +1,7 @@
 //! A result on its way back: into the words of the client's era, then through the transforms.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use http::StatusCode;
 use portcullis_protocol::bridge;
@@ -10,22 +11,52 @@ use tracing::warn;
 
 use crate::policy::Permitted;
 use crate::refusal::Refusal;
+use crate::seal::Seal;
+use crate::upstream::UpstreamReply;
+
+use super::tasks;
+
+/// Whose answer it is.
+pub(super) struct Source {
+    era: Era,
+    upstream: Arc<str>,
+    seal: Arc<Seal>,
+}
+
+impl Source {
+    pub(super) fn of(reply: &UpstreamReply, seal: &Arc<Seal>) -> Self {
+        Self {
+            era: reply.era,
+            upstream: Arc::clone(reply.body.upstream()),
+            seal: Arc::clone(seal),
+        }
+    }
+}
+
+/// Whether an answer of that era may have to be changed on its way.
+pub(super) fn may_edit(call: &Permitted, era: Era) -> bool {
+    era != call.era || call.generation.chain.transforms_reply(call) || tasks::may_come(call)
+}
 
 /// A result through bridge and transforms; `None` leaves it as it is.
 pub(super) fn edit(
     call: &Permitted,
-    era: Era,
+    source: &Source,
     (id, result): (&str, &str),
 ) -> Result<Option<Vec<u8>>, Refusal> {
-    let bridged = bridged(call, era, result)?;
-    let before = bridged.as_ref();
+    let bridged = bridged(call, source.era, result)?;
+    let named = match tasks::may_come(call) {
+        true => tasks::publish(&source.seal, call, &source.upstream, &bridged)
+            .map_err(|_source| nonsense())?,
+        false => Cow::Borrowed(bridged.as_ref()),
+    };
     let after = match call.generation.chain.transforms_reply(call) {
         true => Cow::Owned(
             call.generation
                 .chain
-                .transform_reply(call, before.to_owned())?,
+                .transform_reply(call, named.into_owned())?,
         ),
-        false => Cow::Borrowed(before),
+        false => named,
     };
     let is_unchanged = after.as_ref() == result;
     Ok((!is_unchanged).then(|| portcullis_protocol::error::result_body(id, &after)))

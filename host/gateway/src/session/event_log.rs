@@ -134,6 +134,16 @@ impl EventLog {
         self.appended.notify_waiters();
     }
 
+    /// Lets go of whoever reads; the client comes back when it wants to.
+    pub fn hang_up(&self) {
+        let mut state = self.lock();
+        state.reader += 1;
+        state.is_read = false;
+        drop(state);
+        self.appended.notify_waiters();
+        self.taken.notify_waiters();
+    }
+
     /// Nothing comes after what is there.
     pub fn end(&self) {
         self.lock().is_ended = true;

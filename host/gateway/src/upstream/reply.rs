@@ -108,6 +108,12 @@ impl UpstreamBody {
         }
     }
 
+    /// Whose it is.
+    #[must_use]
+    pub fn upstream(&self) -> &Arc<str> {
+        &self.upstream
+    }
+
     /// Keeps the call in the air until the body ends.
     pub(super) fn carry(&mut self, flight: Flight) {
         self.flight = Some(flight);
