@@ -118,19 +118,30 @@ pub fn result_with(text: &str, bytes: usize) -> Value {
     of(&format!("{text}{rest}"))
 }
 
+/// Tools of an upstream that has many.
+pub const MANY_TOOLS_LEN: usize = 100;
+
+/// The tools of an upstream that has many, as it lists them.
+#[must_use]
+pub fn many_tools() -> Value {
+    let named = |number| tool(&format!("lookup_{number}"), "Finds a customer by its id.");
+    (0..MANY_TOOLS_LEN).map(named).collect()
+}
+
+fn tool(name: &str, description: &str) -> Value {
+    json!({
+        "name": name,
+        "description": description,
+        "inputSchema": {"type": "object", "properties": {
+            "customer": {"type": "object"}, "fields": {"type": "array", "items": {"type": "string"}},
+            "note": {"type": "string"}, "limit": {"type": "integer", "maximum": 100},
+        }},
+    })
+}
+
 /// The upstream's tools, as it lists them.
 #[must_use]
 pub fn tools() -> Value {
-    let tool = |name: &str, description: &str| {
-        json!({
-            "name": name,
-            "description": description,
-            "inputSchema": {"type": "object", "properties": {
-                "customer": {"type": "object"}, "fields": {"type": "array", "items": {"type": "string"}},
-                "note": {"type": "string"}, "limit": {"type": "integer", "maximum": 100},
-            }},
-        })
-    };
     json!([
         tool(TOOL, "Finds a customer by its id."),
         tool("metered", "Finds a customer, and costs."),

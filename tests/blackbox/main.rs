@@ -12,6 +12,7 @@
 )]
 
 mod bad_input;
+mod catalogue;
 mod cli;
 mod clients;
 mod demo;

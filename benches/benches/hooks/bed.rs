@@ -10,11 +10,13 @@ use bytes::Bytes;
 use http::HeaderMap;
 use portcullis_benches::{plan, report};
 use portcullis_gateway::call::{self, Call, Message};
+use portcullis_gateway::config::Settings;
 use portcullis_gateway::model::{IssuerSpec, KeyRecord, KeySpec, Naming, Secret};
 use portcullis_gateway::policy::Chain;
 use portcullis_gateway::policy::services::{
     JwksTiming, ServicesParts, SharedServices, TenantServices,
 };
+use portcullis_gateway::router::CatalogueCell;
 use portcullis_gateway::state::{Clock, StateBounds, StateRoom};
 use portcullis_gateway::telemetry::{Metrics, RequestId};
 use portcullis_gateway::tenancy::{Generation, Server};
@@ -242,7 +244,10 @@ fn tool_call(metrics: &Metrics) -> Result<Call, Box<dyn Error>> {
             name: TENANT.into(),
             naming: Naming::Prefixed,
             mounts: Vec::new(),
-            catalogue: Arc::default(),
+            catalogue: Arc::new(CatalogueCell::new(
+                &[],
+                Settings::default().catalogue.into(),
+            )),
             metrics: metrics.server(TENANT, TENANT),
         }),
         headers: Arc::new(headers),

@@ -1,10 +1,10 @@
 //! Router: one merged catalogue for a server's upstreams, and the way from a public name to an upstream.
 //!
 //! Before it: the chain, with a permitted call. After it: the upstream. Names resolve by table, never by splitting,
-//! and a mount that is down keeps what it offered last: one dead upstream never costs another's tools, prompts or resources.
+//! and a mount that is down keeps what it offered for a while: it never costs another's tools, prompts or resources.
 
 mod catalogue;
 mod choose;
 
-pub use catalogue::{Catalogue, CatalogueCell, Offer};
+pub use catalogue::{Catalogue, CatalogueCell, CatalogueTiming, Offer};
 pub use choose::{Route, find};

@@ -10,6 +10,7 @@ mod gateway;
 mod hostile;
 mod http;
 mod idle;
+mod list;
 mod machine;
 mod nginx;
 mod open_loop;
@@ -88,6 +89,7 @@ async fn measure(options: &Options, tools: &Tools) -> Result<(), BenchError> {
             Part::Walk => keys.extend(walk::run(options, tools).await?),
             Part::Idle => keys.extend(idle::run(tools).await?),
             Part::Upload => keys.extend(upload::run(options, tools).await?),
+            Part::List => keys.extend([("list".to_owned(), list::run(options, tools).await?)]),
             Part::Swap => keys.extend([("swap".to_owned(), swap::run(options, tools).await?)]),
             Part::Hostile => {
                 keys.extend([("hostile".to_owned(), hostile::run(options, tools).await?)])

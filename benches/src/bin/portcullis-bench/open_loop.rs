@@ -39,9 +39,23 @@ pub struct Load {
 }
 
 /// How long replies took, in microseconds.
+#[derive(Clone)]
 pub struct Latencies(Histogram<u64>);
 
 impl Latencies {
+    /// Of nothing yet.
+    pub fn new() -> Result<Self, BenchError> {
+        Histogram::new_with_bounds(1, LATENCY_US_MAX, DIGITS)
+            .map(Self)
+            .map_err(|error| BenchError::failed(error.to_string()))
+    }
+
+    /// Adds a reply that took this long.
+    pub fn record(&mut self, took: Duration) {
+        let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.0.saturating_record(took_us);
+    }
+
     /// A percentile.
     pub fn percentile_us(&self, percentile: f64) -> u64 {
         self.0.value_at_percentile(percentile)
@@ -59,10 +73,7 @@ impl Latencies {
 
 /// Puts the load on the target. Any reply that `check` refuses ends it.
 pub async fn run(target: &Target, load: Load, check: Check) -> Result<Latencies, BenchError> {
-    let no_histogram = |error: hdrhistogram::CreationError| BenchError::failed(error.to_string());
-    let latencies = Rc::new(RefCell::new(
-        Histogram::new_with_bounds(1, LATENCY_US_MAX, DIGITS).map_err(no_histogram)?,
-    ));
+    let latencies = Rc::new(RefCell::new(Latencies::new()?));
     let (due, queue) = mpsc::channel(BACKLOG_MAX);
     let queue = Rc::new(Mutex::new(queue));
     let (local, mut workers) = (LocalSet::new(), JoinSet::new());
@@ -100,7 +111,7 @@ pub async fn run(target: &Target, load: Load, check: Check) -> Result<Latencies,
         )));
     }
     let latencies = latencies.borrow().clone();
-    Ok(Latencies(latencies))
+    Ok(latencies)
 }
 
 /// Says when requests are due, on a thread of its own; false when nobody takes them.
@@ -127,7 +138,7 @@ struct Worker {
     caller: Caller,
     connection: Connection,
     queue: Rc<Mutex<mpsc::Receiver<Instant>>>,
-    latencies: Rc<RefCell<Histogram<u64>>>,
+    latencies: Rc<RefCell<Latencies>>,
     check: Check,
 }
 
@@ -143,8 +154,7 @@ impl Worker {
                 .connection
                 .send(callers::request(&self.target, &self.caller, &message)?)
                 .await?;
-            let latency_us = u64::try_from(due.elapsed().as_micros()).unwrap_or(u64::MAX);
-            self.latencies.borrow_mut().saturating_record(latency_us);
+            self.latencies.borrow_mut().record(due.elapsed());
             (self.check)(&self.target, &reply)?;
         }
     }

@@ -27,6 +27,9 @@ pub struct Options {
     /// From the upload of a component to serving with it.
     #[arg(long)]
     upload: bool,
+    /// tools/list of a thousand tools, merged from ten upstreams.
+    #[arg(long)]
+    list: bool,
     /// Hot swaps of a chain under load.
     #[arg(long)]
     swap: bool,
@@ -68,6 +71,8 @@ pub enum Part {
     Idle,
     /// See [`Options::upload`].
     Upload,
+    /// See [`Options::list`].
+    List,
     /// See [`Options::swap`].
     Swap,
     /// See [`Options::hostile`].
@@ -80,6 +85,7 @@ impl Options {
         let asked = [
             (Part::Idle, self.idle),
             (Part::Upload, self.upload),
+            (Part::List, self.list),
             (Part::Walk, self.walk),
             (Part::Swap, self.swap),
             (Part::Hostile, self.hostile),

@@ -31,6 +31,9 @@ use crate::process::Process;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
+/// Where it offers a hundred tools.
+pub const MANY: &str = "/mcp/many";
+
 /// The upstream's process, as the driver holds it.
 pub struct Upstream {
     /// The process.
@@ -121,6 +124,7 @@ struct Server {
     /// Results as JSON text, made once.
     result: String,
     tools: String,
+    many_tools: String,
     calls: AtomicU64,
     sessions: AtomicU64,
 }
@@ -139,6 +143,7 @@ impl Server {
         Self {
             result: plan::result().to_string(),
             tools: json!({"tools": plan::tools()}).to_string(),
+            many_tools: json!({"tools": plan::many_tools()}).to_string(),
             calls: AtomicU64::new(0),
             sessions: AtomicU64::new(0),
         }
@@ -153,6 +158,10 @@ impl Server {
             }
             _ => return empty(StatusCode::METHOD_NOT_ALLOWED),
         }
+        let tools = match request.uri().path().starts_with(MANY) {
+            true => &self.many_tools,
+            false => &self.tools,
+        };
         let Ok(body) = request.into_body().collect().await else {
             return empty(StatusCode::BAD_REQUEST);
         };
@@ -161,18 +170,18 @@ impl Server {
             return empty(StatusCode::BAD_REQUEST);
         };
         match message.id {
-            Some(id) => self.reply(message.method, id.get()),
+            Some(id) => self.reply((message.method, tools), id.get()),
             None => empty(StatusCode::ACCEPTED),
         }
     }
 
-    fn reply(&self, method: &str, id: &str) -> Response<Full<Bytes>> {
+    fn reply(&self, (method, tools): (&str, &str), id: &str) -> Response<Full<Bytes>> {
         match method {
             "tools/call" => {
                 self.calls.fetch_add(1, Ordering::Relaxed);
                 result(id, &self.result)
             }
-            "tools/list" => result(id, &self.tools),
+            "tools/list" => result(id, tools),
             "ping" => result(id, "{}"),
             "initialize" => {
                 let number = self.sessions.fetch_add(1, Ordering::Relaxed);

@@ -76,6 +76,7 @@ impl Parts {
             upstreams: Arc::clone(&upstreams),
             services,
             metrics: Arc::clone(&metrics),
+            catalogue: settings.catalogue.into(),
             deadline_ms: u32::try_from(settings.sandbox.deadline_ms).unwrap_or(u32::MAX),
             memory_bytes_max: settings.sandbox.memory_bytes_max,
         };

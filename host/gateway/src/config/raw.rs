@@ -62,6 +62,9 @@ pub struct RawLimits {
 #[allow(missing_docs, reason = "the valid form documents each key")]
 pub struct RawCatalogue {
     pub page_entries_max: Option<u64>,
+    pub refresh_s: Option<u64>,
+    pub wait_ms: Option<u64>,
+    pub grace_s: Option<u64>,
 }
 
 /// One layer of `sandbox`.
@@ -128,6 +131,9 @@ impl RawCatalogue {
     fn over(self, under: Self) -> Self {
         Self {
             page_entries_max: self.page_entries_max.or(under.page_entries_max),
+            refresh_s: self.refresh_s.or(under.refresh_s),
+            wait_ms: self.wait_ms.or(under.wait_ms),
+            grace_s: self.grace_s.or(under.grace_s),
         }
     }
 }

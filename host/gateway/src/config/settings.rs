@@ -129,6 +129,12 @@ pub struct Limits {
 pub struct CatalogueSettings {
     /// Most entries of one page of a listing.
     pub page_entries_max: u64,
+    /// An upstream is asked again what it offers after this long, in seconds.
+    pub refresh_s: u64,
+    /// Longest wait of a first listing for upstreams that have not answered when others have, in milliseconds.
+    pub wait_ms: u64,
+    /// What an upstream offered last stays listed for this long when it does not answer any more, in seconds.
+    pub grace_s: u64,
 }
 
 /// Defaults and bounds of policy plugins.
@@ -178,6 +184,9 @@ impl Default for Settings {
             },
             catalogue: CatalogueSettings {
                 page_entries_max: 1_000,
+                refresh_s: 300,
+                wait_ms: 2_000,
+                grace_s: 300,
             },
             allowed_origins: Vec::new(),
             default_server: None,
@@ -288,13 +297,24 @@ fn catalogue(
     raw: RawCatalogue,
     default: CatalogueSettings,
 ) -> Result<CatalogueSettings, InvalidSetting> {
-    Ok(CatalogueSettings {
-        page_entries_max: between(
-            "catalogue.page_entries_max",
-            raw.page_entries_max.unwrap_or(default.page_entries_max),
-            1,
-            10_000,
-        )?,
+    let within = |key: &str, set: Option<u64>, default: u64, (min, max): (u64, u64)| {
+        between(
+            &format!("catalogue.{key}"),
+            set.unwrap_or(default),
+            min,
+            max,
+        )
+    };
+    macro_rules! catalogue {
+        ($($key:ident in $bounds:expr),* $(,)?) => {
+            CatalogueSettings { $($key: within(stringify!($key), raw.$key, default.$key, $bounds)?),* }
+        };
+    }
+    Ok(catalogue! {
+        page_entries_max in (1, 10_000),
+        refresh_s in (1, 86_400),
+        wait_ms in (0, 600_000),
+        grace_s in (0, 30 * 86_400),
     })
 }
 

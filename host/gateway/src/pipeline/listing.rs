@@ -30,9 +30,9 @@ impl Pipeline {
         let server = &call.server;
         let catalogue = server
             .catalogue
-            .get(server, &self.tracker)
+            .whole(server, &self.tracker)
             .await
-            .map_err(|err| Refusal::from(&err))?;
+            .map_err(|err| Refusal::from(&*err))?;
         let cache = lifecycle::is_stateless(call).then_some(CacheHint {
             ttl_ms: LIST_TTL_MS,
             scope: CacheScope::Private,

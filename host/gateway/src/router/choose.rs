@@ -57,12 +57,11 @@ impl Route {
 pub async fn find(call: &Permitted, tracker: &TaskTracker) -> Result<Route, Refusal> {
     let server = &call.server;
     let (kind, name) = call.message.named().ok_or_else(|| unnamed(call))?;
-    let catalogue = server
+    let listed = server
         .catalogue
-        .get(server, tracker)
+        .find(server, tracker, (kind, name))
         .await
-        .map_err(|err| Refusal::from(&err))?;
-    let listed = catalogue.find(kind, name).cloned();
+        .map_err(|err| Refusal::from(&*err))?;
     let offer = listed
         .or_else(|| unlisted(server, kind, name))
         .ok_or_else(|| unknown(call, kind, name))?;

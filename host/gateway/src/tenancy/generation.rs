@@ -49,6 +49,17 @@ pub struct Endpoint {
     pub server: Arc<Server>,
 }
 
+impl Mount {
+    /// Whether the very same upstreams stand behind the same name.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        let pairs = || self.replicas.iter().zip(&other.replicas);
+        self.name == other.name
+            && self.replicas.len() == other.replicas.len()
+            && pairs().all(|(one, other)| Arc::ptr_eq(one, other))
+    }
+}
+
 impl Server {
     /// The name that clients know a mount's tool or prompt by.
     #[must_use]

@@ -225,18 +225,16 @@ fn serve(
         })
     });
     let mounts: Vec<Mount> = mounts.collect::<Result<_, PrepareError>>()?;
-    let catalogue = before
+    let known = before
         .iter()
         .map(|endpoint| &endpoint.server)
-        .find(|server| {
-            server.name == name
-                && server.naming == spec.naming
-                && same_upstreams(&server.mounts, &mounts)
-        })
-        .map_or_else(
-            || Arc::new(CatalogueCell::default()),
-            |server| Arc::clone(&server.catalogue),
-        );
+        .find(|server| server.name == name && server.naming == spec.naming);
+    let catalogue = match known {
+        // The very same upstreams behind the same names: the catalogue lives on.
+        Some(server) if same_mounts(&server.mounts, &mounts) => Arc::clone(&server.catalogue),
+        Some(server) => Arc::new(server.catalogue.following(&server.mounts, &mounts)),
+        None => Arc::new(CatalogueCell::new(&mounts, workshop.catalogue)),
+    };
     Ok(Server {
         name: name.to_owned(),
         naming: spec.naming,
@@ -246,16 +244,10 @@ fn serve(
     })
 }
 
-/// A catalogue lives on while the very same upstreams stand behind the same names.
-fn same_upstreams(before: &[Mount], now: &[Mount]) -> bool {
+fn same_mounts(before: &[Mount], now: &[Mount]) -> bool {
     before.len() == now.len()
-        && before.iter().zip(now).all(|(before, now)| {
-            before.name == now.name
-                && before.replicas.len() == now.replicas.len()
-                && before
-                    .replicas
-                    .iter()
-                    .zip(&now.replicas)
-                    .all(|(before, now)| Arc::ptr_eq(before, now))
-        })
+        && before
+            .iter()
+            .zip(now)
+            .all(|(before, now)| before.is_same(now))
 }

@@ -14,6 +14,7 @@ use crate::model::TenantState;
 use crate::policy::Binder;
 use crate::policy::services::SharedServices;
 use crate::refusal::Refusal;
+use crate::router::CatalogueTiming;
 use crate::telemetry::Metrics;
 use crate::upstream::Upstreams;
 
@@ -31,6 +32,8 @@ pub struct Workshop {
     pub services: Arc<SharedServices>,
     /// Handles.
     pub metrics: Arc<Metrics>,
+    /// How long what upstreams offer is believed, waited for and kept.
+    pub catalogue: CatalogueTiming,
     /// Deadline of a hook whose binding names none, in milliseconds.
     pub deadline_ms: u32,
     /// Memory of an instance whose binding says nothing, in bytes.

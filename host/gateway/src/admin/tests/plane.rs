@@ -188,6 +188,7 @@ fn registry() -> Arc<Registry> {
         upstreams: Upstreams::new(metrics.registry(), UpstreamLimits::default(), tracker).unwrap(),
         services: SharedServices::new(services).unwrap(),
         metrics,
+        catalogue: Settings::default().catalogue.into(),
         deadline_ms: 10,
         memory_bytes_max: 16 << 20,
     };
