@@ -9,6 +9,7 @@
 )]
 
 use std::{
+    borrow::Cow,
     num::NonZeroUsize,
     sync::{
         Arc,
@@ -29,7 +30,7 @@ use crate::{
     changes::Changes,
     demo::CallCounts,
     logs::LogThreshold,
-    options::Options,
+    options::{Era, Options},
     paging::{Freshness, page},
     prompts, resources,
 };
@@ -46,6 +47,7 @@ pub struct Shared {
     /// The tasks under way, and the results that wait to be fetched.
     pub tasks: TaskManager,
     pub stop: CancellationToken,
+    era: Era,
     tools: ToolRouter<Upstream>,
     page_len: Option<NonZeroUsize>,
     next_handler_id: AtomicU64,
@@ -78,6 +80,7 @@ impl Shared {
             states: RequestStateCodec::try_new(secret)?,
             tasks: TaskManager::new(),
             stop,
+            era: options.era,
             tools,
             page_len: options.page_len,
             next_handler_id: AtomicU64::new(0),
@@ -138,6 +141,11 @@ impl ServerHandler for Upstream {
                 env!("CARGO_PKG_VERSION"),
             ))
             .with_instructions(INSTRUCTIONS)
+    }
+
+    /// rmcp refuses every other revision, in whichever way it is asked for.
+    fn supported_protocol_versions(&self) -> Cow<'static, [ProtocolVersion]> {
+        Cow::Borrowed(self.shared.era.revisions())
     }
 
     async fn on_initialized(&self, context: NotificationContext<RoleServer>) {

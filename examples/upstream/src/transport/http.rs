@@ -1,4 +1,4 @@
-//! Streamable HTTP at `/mcp`, for both eras on one address.
+//! Streamable HTTP at `/mcp`, for both eras on one address, unless one of them was chosen.
 //!
 //! `main` starts it; rmcp's service reads and answers the requests. Only loopback names are accepted in `Host`
 //! and `Origin`, so that a web page cannot reach a server that listens on its reader's machine.
@@ -52,7 +52,8 @@ pub async fn serve(
 
     let config = StreamableHttpServerConfig::default()
         .with_allowed_origins(LOOPBACK_ORIGINS)
-        .with_legacy_session_mode(!options.json)
+        .with_legacy_session_mode(options.era.has_sessions() && !options.json)
+        .with_stateless_protocol_metadata_required(!options.era.has_sessions())
         .with_json_response(options.json)
         .with_cancellation_token(stop.child_token());
     let service = StreamableHttpService::new(
