@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Installs the official MCP clients and servers that the black-box tests talk to, from lock files, into
-# target/test-clients: a Python environment (venv) and Node modules. A second run costs milliseconds.
+# Installs the official MCP clients and servers that the black-box tests talk to, and the official conformance suite,
+# from lock files, into target/test-clients. A second run costs milliseconds.
 #
-#   scripts/test-clients.sh
+#   scripts/test-clients.sh                all of them
+#   scripts/test-clients.sh conformance    one of them: python (in `venv`), node, or conformance
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -11,6 +12,7 @@ readonly sources=$root/tests/clients
 # The folder of the workspace's own target, wherever cargo has been told to put it.
 readonly clients=${CARGO_TARGET_DIR:-$root/target}/test-clients
 readonly NODE_MAJOR_MIN=20
+readonly SUITE_NODE_MAJOR_MIN=22
 
 say() { printf 'test-clients: %s\n' "$*" >&2; }
 
@@ -47,22 +49,53 @@ install_python() {
   fingerprint "$lock" >"$venv/.installed"
 }
 
-install_node() {
-  local lock=$sources/node/package-lock.json modules=$clients/node
+# $1: a Node.
+major_of() { "$1" -p 'process.versions.node.split(".")[0]'; }
+
+need_node() {
   need node "Install Node $NODE_MAJOR_MIN or newer (https://nodejs.org)."
   need npm "Install npm, which comes with Node (https://nodejs.org)."
   local major
-  major=$(node -p 'process.versions.node.split(".")[0]')
+  major=$(major_of node)
   ((major >= NODE_MAJOR_MIN)) || fail "node is version $major" "Install Node $NODE_MAJOR_MIN or newer."
+}
+
+# $1: a folder with package.json and its lock.
+install_modules() { (cd "$1" && npm ci --silent --no-audit --no-fund --ignore-scripts); }
+
+install_node() {
+  local lock=$sources/node/package-lock.json modules=$clients/node
+  need_node
   # Scripts find their packages next to themselves, so they are copied there, each time.
   mkdir -p "$modules"
   cp "$sources"/node/*.js "$sources"/node/package*.json "$modules/"
   up_to_date "$modules/.installed" "$lock" && [[ -d $modules/node_modules ]] && return
   say "installing Node clients into $modules"
-  (cd "$modules" && npm ci --silent --no-audit --no-fund --ignore-scripts)
+  install_modules "$modules"
+  fingerprint "$lock" >"$modules/.installed"
+}
+
+# The suite wants a newer Node than the clients do: it comes with one where npm has it for this machine.
+install_conformance() {
+  local lock=$sources/conformance/package-lock.json modules=$clients/conformance
+  up_to_date "$modules/.installed" "$lock" && [[ -x $modules/node ]] && return
+  need_node
+  say "installing the conformance suite into $modules"
+  mkdir -p "$modules"
+  cp "$sources"/conformance/package*.json "$modules/"
+  install_modules "$modules"
+  ln -sfn node_modules/.bin/node "$modules/node"
+  [[ -x $modules/node ]] || ln -sfn "$(command -v node)" "$modules/node"
+  (($(major_of "$modules/node") >= SUITE_NODE_MAJOR_MIN)) || fail "the conformance suite finds no Node that is new enough" \
+    "Install Node $SUITE_NODE_MAJOR_MIN or newer (https://nodejs.org)."
   fingerprint "$lock" >"$modules/.installed"
 }
 
 mkdir -p "$clients"
-install_python
-install_node
+(($# > 0)) || set -- python node conformance
+for wanted in "$@"; do
+  case $wanted in
+  python | node | conformance) "install_$wanted" ;;
+  *) fail "there is no $wanted to install" "Name python, node or conformance, or nothing for all of them." ;;
+  esac
+done
