@@ -15,7 +15,7 @@ EVERYTHING := --workspace --all-targets
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: ## find or fetch the compiler for guests; the other targets do this by themselves
@@ -38,6 +38,13 @@ test: setup ## run every test: units, policies, the built binary with real serve
 	scripts/test-clients.sh
 	cd plugins && cargo test --locked --workspace
 	cargo test --locked --workspace
+
+.PHONY: conformance
+conformance: setup ## run the official conformance suite; writes target/conformance/report.json
+	cargo build --locked $(EVERYTHING)
+	PORTCULLIS_GUEST=$(TARGET)/debug/portcullis-guest scripts/build-guests.sh
+	scripts/test-clients.sh conformance
+	$(TARGET)/debug/portcullis-conformance $(ARGS)
 
 .PHONY: lint
 lint: ## formatting, clippy, generated bindings, licences and bans of dependencies

@@ -1,10 +1,13 @@
 //! The harness itself, without a gateway: what a test leans on must hold.
 
 use portcullis_tests::fakes::{self, Fake};
-use portcullis_tests::guests;
-use portcullis_tests::mcp::{Era, Peer};
+use portcullis_tests::forwarder::Forwarder;
+use portcullis_tests::mcp::{Era, Peer, initialize};
 use portcullis_tests::upstreams::Upstream;
+use portcullis_tests::{guests, wait};
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 #[tokio::test]
 async fn clients_of_both_eras_reach_the_demo_server_directly() {
@@ -23,6 +26,31 @@ async fn clients_of_both_eras_reach_the_demo_server_directly() {
 }
 
 #[tokio::test]
+async fn a_demo_server_of_one_era_refuses_the_other() {
+    let tools = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {} });
+    for (era, flag) in [(Era::Session, "session"), (Era::Stateless, "stateless")] {
+        let upstream = Upstream::example_with(flag, &["--era", flag]).await;
+        let own = Peer::connect(era, upstream.url(), "no-one").await;
+        assert!(own.tools().await.contains(&"echo".to_owned()), "{flag}");
+
+        let refused = match era {
+            Era::Session => {
+                let other = Peer::stateless(upstream.url(), "no-one");
+                other.request("tools/list", json!({})).await
+            }
+            Era::Stateless => own.wire.send(initialize().to_string(), &[]).await,
+        };
+        assert_eq!(refused.error().0, -32022, "{flag}: {}", refused.shown());
+        let neither = own.wire.send(tools.to_string(), &[]).await;
+        assert!(
+            !neither.shown().contains("echo"),
+            "{flag}: {}",
+            neither.shown()
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_fake_answers_by_its_rule_and_keeps_what_it_was_asked() {
     let fake = Fake::start(fakes::server(&["greet"], |asked| {
         fakes::says(asked, "hello")
@@ -36,6 +64,60 @@ async fn a_fake_answers_by_its_rule_and_keeps_what_it_was_asked() {
         "hello"
     );
     assert_eq!(fake.asked()[0].header("authorization"), Some("Bearer key"));
+}
+
+/// What arrives next on a connection, up to this ending.
+async fn read_to(stream: &mut TcpStream, ending: &str) -> String {
+    let mut read = String::new();
+    wait::at_most("a connection", async {
+        while !read.ends_with(ending) {
+            read.push(char::from(stream.read_u8().await.expect("more of it")));
+        }
+    })
+    .await;
+    read
+}
+
+#[tokio::test]
+async fn a_forwarder_adds_a_token_and_changes_nothing_else() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let forwarder = Forwarder::start(listener.local_addr().unwrap(), "secret").await;
+    let address = forwarder.url().replace("http://", "");
+    let mut client = TcpStream::connect(&address).await.expect("the forwarder");
+    let requests = [
+        (
+            "POST /mcp HTTP/1.1",
+            "Host: evil.example\r\nOrigin: null\r\nContent-Length: 3\r\n\r\n",
+            "a\r\n",
+        ),
+        (
+            "GET /mcp HTTP/1.1",
+            "host: x\r\nX-Twice: 1\r\nX-Twice: 2\r\n\r\n",
+            "",
+        ),
+    ];
+    // Both at once: where one ends is told by its length.
+    for (line, rest, body) in requests {
+        client
+            .write_all(format!("{line}\r\n{rest}{body}").as_bytes())
+            .await
+            .unwrap();
+    }
+    let (mut server, _) = wait::at_most("a connection", listener.accept())
+        .await
+        .unwrap();
+    for (line, rest, body) in requests {
+        let want = format!("{line}\r\nauthorization: Bearer secret\r\n{rest}{body}");
+        assert_eq!(read_to(&mut server, &format!("{rest}{body}")).await, want);
+    }
+    // Each part of a reply arrives before the next is sent.
+    for part in ["HTTP/1.1 200 OK\r\n\r\n", "data: 1\n\n", "data: 2\n\n"] {
+        server.write_all(part.as_bytes()).await.unwrap();
+        assert_eq!(read_to(&mut client, part).await, part);
+    }
+    drop(client);
+    let end = wait::at_most("the end", server.read_u8()).await;
+    assert!(end.is_err(), "a client that leaves is missed: {end:?}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A running gateway: `portcullis serve` with a folder of its own.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -100,6 +101,16 @@ impl Gateway {
     #[must_use]
     pub fn url(&self) -> &str {
         self.field("gateway")
+    }
+
+    /// The same, as a socket's address.
+    ///
+    /// # Panics
+    /// When it is none.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        let authority = self.url().trim_start_matches("http://");
+        authority.parse().expect("an address on loopback")
     }
 
     /// Where MCP clients of a server connect.

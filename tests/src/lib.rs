@@ -16,6 +16,7 @@
 pub mod admin;
 pub mod cli;
 pub mod fakes;
+pub mod forwarder;
 pub mod gateway;
 pub mod guests;
 pub mod load;

@@ -29,6 +29,17 @@ pub enum Era {
     Stateless,
 }
 
+impl Era {
+    /// Its newest revision.
+    #[must_use]
+    pub fn revision(self) -> &'static str {
+        match self {
+            Self::Session => SESSION_REVISION,
+            Self::Stateless => STATELESS_REVISION,
+        }
+    }
+}
+
 /// Requests to one endpoint, with nothing added but the caller's key and what HTTP needs.
 #[derive(Clone)]
 pub struct Wire {

@@ -13,8 +13,12 @@ pub fn root() -> PathBuf {
         .to_owned()
 }
 
-/// The folder that cargo builds into. A test runs from `<target>/<profile>/deps`.
-fn target() -> PathBuf {
+/// The folder that cargo builds into.
+///
+/// # Panics
+/// When this program does not stand in one.
+#[must_use]
+pub fn target() -> PathBuf {
     let profile = profile();
     profile
         .parent()
@@ -22,11 +26,13 @@ fn target() -> PathBuf {
         .to_owned()
 }
 
+/// A binary runs from `<target>/<profile>`, a test from the folder `deps` in it.
 fn profile() -> PathBuf {
-    let test = std::env::current_exe().expect("a test knows its own file");
-    let deps = test.parent().expect("a test is in a folder");
-    deps.parent()
-        .expect("tests are in the folder deps")
+    let program = std::env::current_exe().expect("a program knows its own file");
+    let mut folders = program.ancestors().skip(1);
+    folders
+        .find(|folder| !folder.ends_with("deps"))
+        .expect("a program is in a folder")
         .to_owned()
 }
 
@@ -84,6 +90,14 @@ pub fn node(path: &str) -> PathBuf {
         target().join("test-clients/node").join(path),
         "scripts/test-clients.sh",
     )
+}
+
+/// The Node that the official conformance suite runs on, and the suite's program.
+#[must_use]
+pub fn conformance_suite() -> [PathBuf; 2] {
+    let folder = target().join("test-clients/conformance");
+    let suite = "node_modules/@modelcontextprotocol/conformance/dist/index.js";
+    ["node", suite].map(|file| existing(folder.join(file), "scripts/test-clients.sh conformance"))
 }
 
 /// The contract of policies.

@@ -1,0 +1,107 @@
+//! What the suite is sent to: a demo server, or a gateway in front of it whose tenant has a whole chain of policies.
+//!
+//! The suite cannot present a token, so a forwarder between it and the gateway does that. `suite` comes next.
+
+use portcullis_tests::admin::{Admin, Tenant, binding};
+use portcullis_tests::forwarder::Forwarder;
+use portcullis_tests::gateway::Gateway;
+use portcullis_tests::mcp::Era;
+use portcullis_tests::tokens;
+use portcullis_tests::upstreams::Upstream;
+use serde_json::json;
+
+use crate::options::Way;
+
+/// The tenant, and its server.
+const NAME: &str = "conformance";
+/// More calls in a second than the suite can make: they are counted, and none is refused.
+const CALLS_PER_S: u32 = 1_000_000;
+
+/// The running processes of one run. They end with it.
+pub struct Scene {
+    url: String,
+    _forwarder: Option<Forwarder>,
+    _gateway: Option<Gateway>,
+    _upstream: Upstream,
+}
+
+impl Scene {
+    /// Starts everything that the suite for clients of this era needs.
+    pub async fn set(way: Way, era: Era) -> Self {
+        let spoken = match (way, era) {
+            (Way::Direct | Way::Gateway, _) => "both",
+            (Way::GatewayCrossed, Era::Session) => "stateless",
+            (Way::GatewayCrossed, Era::Stateless) => "session",
+        };
+        let upstream = Upstream::example_with(NAME, &["--era", spoken]).await;
+        match way {
+            Way::Direct => Self {
+                url: upstream.url().to_owned(),
+                _forwarder: None,
+                _gateway: None,
+                _upstream: upstream,
+            },
+            Way::Gateway | Way::GatewayCrossed => Self::behind_gateway(upstream).await,
+        }
+    }
+
+    async fn behind_gateway(upstream: Upstream) -> Self {
+        let gateway = Gateway::start().await;
+        let admin = gateway.admin();
+        let tenant = admin.tenant(NAME).await;
+        let issuer = json!({ "issuer": tokens::ISSUER, "secret": tokens::SECRET });
+        tenant.issuer("login", issuer).await;
+        tenant.upstream("demo", upstream.spec()).await;
+        let server = json!({ "upstreams": [{ "name": "demo" }], "naming": "plain" });
+        tenant.server_spec(NAME, server).await;
+        guard(&admin, &tenant).await;
+
+        let claims = json!({ "team": "conformance", "roles": ["admin"] });
+        let token = tokens::token("suite", &claims);
+        let forwarder = Forwarder::start(gateway.address(), &token).await;
+        Self {
+            url: gateway.mcp(NAME).replace(gateway.url(), &forwarder.url()),
+            _forwarder: Some(forwarder),
+            _gateway: Some(gateway),
+            _upstream: upstream,
+        }
+    }
+
+    /// Where the suite connects.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+/// Gives the tenant the policies of `portcullis demo`, in its order, with limits that the suite does not reach.
+async fn guard(admin: &Admin, tenant: &Tenant) {
+    let rules = json!([
+        { "effect": "allow", "tools": ["delete_*"], "roles": ["admin"] },
+        { "effect": "deny", "tools": ["delete_*"], "message": "Only admins may delete customers." },
+    ]);
+    let limits = json!([
+        { "name": "subject", "key": ["subject", "tool"], "rate": CALLS_PER_S, "period_ms": 1_000 },
+        { "name": "team", "key": ["team"], "rate": CALLS_PER_S, "period_ms": 1_000 },
+    ]);
+    let jwt = json!({ "issuers": [tokens::ISSUER], "audiences": [tokens::AUDIENCE] });
+    let chain = [
+        ("jwt-auth", &["jwt"][..], jwt),
+        (
+            "access-control",
+            &[],
+            json!({ "default": "allow", "rules": rules }),
+        ),
+        ("rate-limit", &["quota"], json!({ "limits": limits })),
+        ("smart-route", &[], json!({ "strategy": "least-in-flight" })),
+        (
+            "redact",
+            &[],
+            json!({ "patterns": ["email", "credit-card", "us-ssn"] }),
+        ),
+    ];
+    let mut bindings = Vec::with_capacity(chain.len());
+    for (plugin, grants, config) in chain {
+        bindings.push(binding(&admin.push(plugin).await, grants, config));
+    }
+    tenant.chain(&bindings).await;
+}

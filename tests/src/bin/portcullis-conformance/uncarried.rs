@@ -1,0 +1,30 @@
+//! What cannot be carried from one era to the other: the one place where a scenario may fail, and why.
+//!
+//! `verdict` reports these as skipped, and says which of them pass after all, so that they leave this table.
+
+use portcullis_tests::mcp::Era;
+
+use crate::options::Way;
+
+/// One scenario that cannot pass.
+#[derive(Debug)]
+pub struct Uncarried {
+    era: Era,
+    scenario: &'static str,
+    why: &'static str,
+}
+
+/// The eras are the suite's; the upstream speaks the other.
+const CROSSED: &[Uncarried] = &[];
+
+/// Why this scenario cannot pass this way, if that is so.
+pub fn why(way: Way, era: Era, scenario: &str) -> Option<&'static str> {
+    let table = match way {
+        Way::Direct | Way::Gateway => &[],
+        Way::GatewayCrossed => CROSSED,
+    };
+    let found = table
+        .iter()
+        .find(|of| of.era == era && of.scenario == scenario);
+    found.map(|of| of.why)
+}
