@@ -104,7 +104,7 @@ pub async fn start_with(
         header_bytes_max: usize::try_from(limits.header_bytes_max).unwrap_or(usize::MAX),
         drain,
     };
-    let pipeline = parts.pipeline(&settings, addresses.0, &tasks);
+    let pipeline = parts.pipeline(&settings, addresses.0, (&stop, &tasks));
     let workers = Arc::new(Workers::start(settings.worker_threads).map_err(AppError::Threads)?);
     listeners.spawn(listener::serve(
         gateway,

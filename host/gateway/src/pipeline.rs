@@ -12,6 +12,7 @@ mod lifecycle;
 mod listing;
 mod push;
 mod streams;
+mod subscribe;
 mod tasks;
 mod tell;
 mod translate;
@@ -26,6 +27,7 @@ use crate::call::{Call, Kind};
 use crate::listener::{Guard, Reply};
 use crate::policy::Permitted;
 use crate::refusal::Refusal;
+use crate::router::Keeper;
 use crate::seal::Seal;
 use crate::session::Sessions;
 use crate::telemetry::Metrics;
@@ -57,6 +59,7 @@ pub struct Pipeline {
     pub(crate) tracker: TaskTracker,
     pub(crate) limits: WalkLimits,
     pub(crate) seal: Arc<Seal>,
+    pub(crate) keeper: Keeper,
     pub(crate) ready: Arc<std::sync::atomic::AtomicBool>,
 }
 
@@ -109,6 +112,7 @@ impl Pipeline {
                 | "resources/unsubscribe"
                 | "completion/complete",
             ) => self.ask(call).await,
+            (Kind::Request, "subscriptions/listen") => self.subscribe(call).await,
             (Kind::Request, "tasks/get" | "tasks/result" | "tasks/update" | "tasks/cancel") => {
                 self.ask_task(call).await
             }

@@ -5,6 +5,8 @@
 
 mod catalogue;
 mod choose;
+mod keeper;
 
-pub use catalogue::{Catalogue, CatalogueCell, CatalogueTiming, Offer};
+pub use catalogue::{Catalogue, CatalogueCell, CatalogueTiming, Edition, Offer};
 pub use choose::{Route, find};
+pub use keeper::Keeper;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 mod asker;
+mod changes;
 mod conversation;
 mod error;
 mod flight;
@@ -24,6 +25,7 @@ mod registry;
 mod reply;
 mod restore;
 mod stdio;
+mod watch;
 
 pub use asker::Asker;
 pub use conversation::Conversation;
@@ -33,7 +35,9 @@ pub use limits::UpstreamLimits;
 pub use outgoing::Outgoing;
 pub use registry::Upstreams;
 pub use reply::{ReplyKind, UpstreamBody, UpstreamReply};
+pub use watch::Watch;
 
+use self::changes::Changes;
 use self::error::Blame;
 use self::flight::{Flight, Load};
 use self::health::Health;
@@ -42,6 +46,7 @@ use self::metrics::Meters;
 use self::registry::Shared;
 use self::stdio::{Setup, StdioUpstream};
 use crate::model::UpstreamSpec;
+use tokio_util::task::TaskTracker;
 
 /// One upstream of one tenant.
 #[derive(Debug)]
@@ -52,6 +57,8 @@ pub struct Upstream {
     meters: Arc<Meters>,
     health: Health,
     load: Load,
+    changes: Changes,
+    tracker: TaskTracker,
     transport: Transport,
 }
 
@@ -82,6 +89,8 @@ impl Upstream {
             limits: Arc::clone(&shared.limits),
             meters: Arc::clone(meters),
             load: Load::default(),
+            changes: Changes::new(&shared.stop),
+            tracker: shared.tracker.clone(),
             transport,
         }
     }

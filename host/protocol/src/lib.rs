@@ -25,6 +25,7 @@ pub mod splice;
 
 pub mod sse;
 
+pub mod listen;
 pub mod listing;
 pub mod tasks;
 pub mod uri_template;

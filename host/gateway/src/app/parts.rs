@@ -18,6 +18,7 @@ use crate::model::Secret;
 use crate::pipeline::{Pipeline, WalkLimits};
 use crate::policy::services::{JwksTiming, ServicesParts, SharedServices};
 use crate::policy::{Binder, Sandboxed};
+use crate::router::Keeper;
 use crate::seal::Seal;
 use crate::session::{LogBounds, SessionLimits, Sessions};
 use crate::state::{Clock, StateBounds, StateRoom};
@@ -104,7 +105,7 @@ impl Parts {
         &self,
         settings: &Settings,
         listen: SocketAddr,
-        tasks: &TaskTracker,
+        (stop, tasks): (&CancellationToken, &TaskTracker),
     ) -> Arc<Pipeline> {
         let len = |setting: u64| usize::try_from(setting).unwrap_or(usize::MAX);
         Arc::new(Pipeline {
@@ -119,6 +120,11 @@ impl Parts {
                 keep_alive: Duration::from_secs(settings.limits.sse_keep_alive_s),
                 stream_time_max: Duration::from_secs(settings.limits.stream_time_max_s),
                 page_entries_max: len(settings.catalogue.page_entries_max),
+            },
+            keeper: Keeper {
+                registry: Arc::clone(&self.registry),
+                tracker: tasks.clone(),
+                stop: stop.clone(),
             },
             seal: Arc::new(Seal::new(settings.seal_key.as_ref())),
             ready: Arc::clone(&self.ready),

@@ -1,8 +1,9 @@
 //! Replies: results, streams, refusals, as HTTP.
 
 use bytestring::ByteString;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use portcullis_protocol::sse::{self, Event};
 use portcullis_protocol::{error, headers};
 use serde_json::value::RawValue;
 
@@ -53,6 +54,26 @@ pub fn result(id: &ByteString, result: &str) -> Reply {
         body.extend_from_slice(part.as_bytes());
     }
     json(StatusCode::OK, body)
+}
+
+/// A result in the form that the client names first in `Accept`: most read JSON at once, and some only events.
+#[must_use]
+pub fn result_as_accepted(accepts: &HeaderMap, id: &ByteString, result: &str) -> Reply {
+    let json = self::result(id, result);
+    let accept = accepts.get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    let first = accept.and_then(|accept| accept.split(',').next());
+    match (
+        first.is_some_and(|first| first.contains(headers::EVENT_STREAM)),
+        json.into_body(),
+    ) {
+        (true, Body::Full(Some(message))) => {
+            let message = String::from_utf8_lossy(&message).into_owned();
+            let mut event = Vec::with_capacity(message.len() + 16);
+            sse::encode(&Event::message(message), &mut event);
+            events(event.into())
+        }
+        (_, body) => self::json(StatusCode::OK, body),
+    }
 }
 
 /// No body: the message is taken.

@@ -6,12 +6,14 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use portcullis_protocol::envelope::{self, Message, Notification, Request};
 use portcullis_protocol::error::{METHOD_NOT_FOUND, error_body};
+use portcullis_protocol::listen;
 use portcullis_protocol::params::META_PROGRESS_TOKEN;
 use portcullis_protocol::splice;
 use serde_json::value::RawValue;
 use tracing::{debug, info};
 
 use crate::call::{self, Call};
+use crate::policy::Permitted;
 use crate::refusal::Refusal;
 use crate::session::Session;
 use crate::upstream::Asker;
@@ -58,6 +60,21 @@ pub(super) async fn inform(incoming: &Incoming, text: String) -> Option<String> 
         }
         (Message::Request(_) | Message::Response(_), _) => None,
     }
+}
+
+/// A notification about one of these resources, where the chain lets it through.
+pub(super) fn about(call: &Permitted, text: &str, uris: &[String]) -> Option<String> {
+    let parsed = envelope::parse_str(text).ok()?;
+    let Message::Notification(notification) = &parsed else {
+        return None;
+    };
+    let uri = listen::updated_uri(notification.params?.get())?;
+    let is_watched = uris.iter().any(|watched| uri.starts_with(watched.as_str()));
+    if notification.method != listen::RESOURCE_UPDATED || !is_watched {
+        return None;
+    }
+    admit(call.call(), &parsed, text).ok()?;
+    Some(text.to_owned())
 }
 
 /// What the chain says to a message on its way down.
@@ -119,6 +136,9 @@ fn notify(
     notification: &Notification<'_>,
     text: &str,
 ) -> Option<String> {
+    if listen::is_list_changed(&notification.method) {
+        return None;
+    }
     if notification.method != "notifications/cancelled" {
         return Some(text.to_owned());
     }

@@ -46,6 +46,7 @@ impl Pipeline {
         let opening = Opening {
             revision,
             capabilities: &offered,
+            edition: *call.server.catalogue.edition().borrow(),
         };
         let session = self.sessions.open(at, call.principal(), opening)?;
         let result = initialize_result(revision, &capabilities(call), &server_info(call), None);
@@ -110,12 +111,12 @@ fn capabilities(call: &Permitted) -> String {
         offers(ListKind::Prompts),
         offers(ListKind::ResourceTemplates),
     );
-    let mut capabilities = String::from(r#"{"tools":{},"logging":{}"#);
+    let mut capabilities = String::from(r#"{"tools":{"listChanged":true},"logging":{}"#);
     for (is_offered, member) in [
-        (prompts, r#","prompts":{}"#),
+        (prompts, r#","prompts":{"listChanged":true}"#),
         (
             templates || offers(ListKind::Resources),
-            r#","resources":{}"#,
+            r#","resources":{"subscribe":true,"listChanged":true}"#,
         ),
         (templates || prompts, r#","completions":{}"#),
     ] {

@@ -26,6 +26,7 @@ const LIST_TTL_MS: u64 = 5_000;
 impl Pipeline {
     /// One page of a list.
     pub(super) async fn list(&self, call: &Permitted, kind: ListKind) -> Result<Reply, Refusal> {
+        self.keeper.keep(&call.server);
         let after = cursor::position(&self.seal, call, kind)?;
         let server = &call.server;
         let catalogue = server
@@ -55,7 +56,11 @@ impl Pipeline {
             let entries = page.iter().filter_map(|offer| offer.definition.as_deref());
             listing::assemble(kind, entries, next.as_deref(), cache)
         };
-        Ok(reply::result(lifecycle::id(call), &result))
+        Ok(reply::result_as_accepted(
+            &call.headers,
+            lifecycle::id(call),
+            &result,
+        ))
     }
 }
 

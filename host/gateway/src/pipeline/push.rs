@@ -31,9 +31,20 @@ impl Pipeline {
         let position = last_event_id
             .and_then(|id| id.to_str().ok())
             .and_then(Position::parse);
-        let is_primed = session.revision.rules().primed_streams;
-        let reader = session.read_from(position);
-        let body = streams::of_log(reader, is_primed, self.limits.keep_alive);
+        self.keeper.keep(&call.server);
+        let body = match position.filter(|position| !position.is_pushed()) {
+            Some(position) => {
+                let is_primed = session.revision.rules().primed_streams;
+                let reader = session.read_from(Some(position));
+                streams::of_log(reader, is_primed, self.limits.keep_alive)
+            }
+            None => streams::of_pushes(
+                session,
+                position,
+                call.server.catalogue.edition(),
+                self.limits.keep_alive,
+            ),
+        };
         Ok(reply::events(body))
     }
 }
@@ -72,14 +83,14 @@ impl Pushes {
         }))
     }
 
-    async fn take(&self, from: Asker, message: String) {
+    async fn take(&self, from: Option<Asker>, message: String) {
         let Some(session) = self.session.upgrade() else {
             return;
         };
         let Some(call) = self.call(&session) else {
             return;
         };
-        let passed = downward::pass(&call, &session, Some(&from), &message).await;
+        let passed = downward::pass(&call, &session, from.as_ref(), &message).await;
         if let Some(message) = passed {
             session.pushed.append(&message).await;
         }
@@ -89,7 +100,7 @@ impl Pushes {
 impl Inbox for Pushes {
     fn deliver(
         &self,
-        from: Asker,
+        from: Option<Asker>,
         message: String,
     ) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(self.take(from, message))

@@ -9,11 +9,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream;
 use portcullis_protocol::sse::{self, Event};
+use tokio::sync::watch;
 use tracing::warn;
 
 use crate::listener::Body;
 use crate::policy::Permitted;
-use crate::session::{EventLog, LogReader, Session};
+use crate::router::Edition;
+use crate::session::{EventLog, LogReader, Position, Session};
 use crate::upstream::UpstreamReply;
 
 use super::incoming::{Came, Incoming};
@@ -54,6 +56,40 @@ pub(super) fn of_log(reader: LogReader, is_primed: bool, keep_alive: Duration) -
                 None => reader.next(keep_alive).await?,
             };
             Some((Ok(chunk), (None, reader)))
+        },
+    )))
+}
+
+/// What belongs to no reply, and which lists have changed meanwhile, until another reads it.
+pub(super) fn of_pushes(
+    session: &Arc<Session>,
+    position: Option<Position>,
+    edition: watch::Receiver<Edition>,
+    keep_alive: Duration,
+) -> Body {
+    let reader = session.read_from(position);
+    let primer = session
+        .revision
+        .rules()
+        .primed_streams
+        .then(|| reader.primer());
+    let state = (primer, reader, edition, Arc::downgrade(session));
+    Body::Events(Box::pin(stream::unfold(
+        state,
+        move |(primer, mut reader, mut edition, session)| async move {
+            if let Some(primer) = primer {
+                return Some((Ok(primer), (None, reader, edition, session)));
+            }
+            loop {
+                let now = *edition.borrow_and_update();
+                session.upgrade()?.tell_changes(now);
+                tokio::select! {
+                    chunk = reader.next(keep_alive) => {
+                        return Some((Ok(chunk?), (None, reader, edition, session)));
+                    }
+                    Ok(()) = edition.changed() => {}
+                }
+            }
         },
     )))
 }
@@ -108,7 +144,8 @@ fn passing(incoming: Incoming, keep_alive: Duration) -> Body {
     })))
 }
 
-fn encoded(message: String) -> Bytes {
+/// A message as an event without an id.
+pub(super) fn encoded(message: String) -> Bytes {
     let mut out = Vec::with_capacity(message.len() + 16);
     sse::encode(&Event::message(message), &mut out);
     out.into()

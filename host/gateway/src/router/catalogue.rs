@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 mod cell;
 mod stock;
 
-pub use cell::{CatalogueCell, CatalogueTiming};
+pub use cell::{CatalogueCell, CatalogueTiming, Edition};
 use stock::Stock;
 
 /// A tool, prompt, resource or resource template as clients see it.
@@ -107,6 +107,20 @@ impl Catalogue {
                     .iter()
                     .filter(could_be)
                     .min_by_key(|template| template.mount)
+            })
+    }
+
+    /// Whether nobody could tell the two lists apart.
+    fn lists_the_same(&self, other: &Self, kind: ListKind) -> bool {
+        let (ours, theirs) = (self.offers(kind), other.offers(kind));
+        ours.len() == theirs.len()
+            && ours.iter().zip(theirs).all(|(ours, theirs)| {
+                ours.name == theirs.name
+                    && match (&ours.definition, &theirs.definition) {
+                        (Some(ours), Some(theirs)) => ours.get() == theirs.get(),
+                        (None, None) => true,
+                        (Some(_), None) | (None, Some(_)) => false,
+                    }
             })
     }
 

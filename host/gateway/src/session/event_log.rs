@@ -15,6 +15,9 @@ use tokio::sync::Notify;
 /// How long a client should wait before it comes back to a stream that was closed, in milliseconds.
 const RETRY_MS: u64 = 1_000;
 
+/// The number of the stream of what belongs to no reply.
+pub(super) const PUSHED: u64 = 0;
+
 /// How much of one stream is kept.
 #[derive(Debug, Clone, Copy)]
 pub struct LogBounds {
@@ -75,6 +78,12 @@ impl Position {
         })
     }
 
+    /// Whether it is in the stream of what belongs to no reply.
+    #[must_use]
+    pub fn is_pushed(&self) -> bool {
+        self.stream == PUSHED
+    }
+
     fn encode(self) -> String {
         format!("{}-{}", self.stream, self.number)
     }
@@ -131,6 +140,12 @@ impl EventLog {
             }
             taken.await;
         }
+        self.appended.notify_waiters();
+    }
+
+    /// Adds a message at once, whether or not there is room: for who reads the stream, and must not wait for itself.
+    pub fn append_now(&self, message: &str) {
+        self.lock().push(self.stream, message, self.bounds);
         self.appended.notify_waiters();
     }
 

@@ -6,19 +6,20 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use portcullis_protocol::listen;
+use portcullis_protocol::listing::ListKind;
 use portcullis_protocol::params::LOG_LEVELS;
 use portcullis_protocol::revision::Revision;
 use tokio_util::sync::CancellationToken;
 
+use crate::router::Edition;
 use crate::upstream::Conversation;
 
-use super::event_log::{EventLog, LogBounds, LogReader, Position};
+use super::event_log::{EventLog, LogBounds, LogReader, PUSHED, Position};
 use super::questions::Questions;
 
 /// Streams of replies that a client may come back to; the oldest are forgotten for newer ones.
 const REPLIES_MAX: usize = 32;
-/// The stream of what belongs to no reply.
-const PUSHED: u64 = 0;
 
 /// Whose it is, and of what.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -35,6 +36,8 @@ pub struct Opening<'a> {
     pub revision: Revision,
     /// What the client offers to servers, as JSON text.
     pub capabilities: &'a str,
+    /// The server's lists as they are now.
+    pub edition: Edition,
 }
 
 /// One MCP session.
@@ -52,6 +55,8 @@ pub struct Session {
     /// Cancelled when the session ends.
     pub ended: CancellationToken,
     replies: Mutex<VecDeque<Arc<EventLog>>>,
+    /// The lists that the client was told of last.
+    edition: Mutex<Edition>,
     next_stream: AtomicU64,
     log_bounds: LogBounds,
     /// Place in [`LOG_LEVELS`]; its length while the client has not said what it wants.
@@ -75,6 +80,7 @@ impl Session {
             pushed: EventLog::new(PUSHED, log_bounds),
             ended: CancellationToken::new(),
             replies: Mutex::default(),
+            edition: Mutex::new(opening.edition),
             next_stream: AtomicU64::new(PUSHED + 1),
             log_bounds,
             log_level: AtomicUsize::new(LOG_LEVELS.len()),
@@ -129,6 +135,15 @@ impl Session {
         }
     }
 
+    /// Tells the client which lists have changed since it was told last.
+    pub fn tell_changes(&self, edition: Edition) {
+        let mut told = self.edition.lock().unwrap_or_else(PoisonError::into_inner);
+        for method in changed_lists(&told, &edition) {
+            self.pushed.append_now(&method);
+        }
+        *told = edition;
+    }
+
     /// Ends its streams and everything that works for them. Its upstream sessions are the caller's to close.
     pub fn end(&self) {
         self.ended.cancel();
@@ -156,4 +171,16 @@ impl Session {
     pub(super) fn used_ms(&self) -> u64 {
         self.used_ms.load(Ordering::Relaxed)
     }
+}
+
+/// One notification for each kind of list that has changed. Templates are resources to a client.
+fn changed_lists(told: &Edition, now: &Edition) -> Vec<String> {
+    let mut changed = Vec::new();
+    for (kind, (told, now)) in ListKind::ALL.into_iter().zip(told.iter().zip(now)) {
+        let notification = listen::list_changed(kind, None);
+        if told != now && !changed.contains(&notification) {
+            changed.push(notification);
+        }
+    }
+    changed
 }

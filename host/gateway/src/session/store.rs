@@ -14,6 +14,7 @@ use prometheus::IntGauge;
 use thiserror::Error;
 
 use crate::refusal::Refusal;
+use crate::router::Edition;
 
 use super::Session;
 use super::event_log::LogBounds;
@@ -169,6 +170,7 @@ impl Sessions {
         let opening = Opening {
             revision: Revision::newest(),
             capabilities: "{}",
+            edition: Edition::default(),
         };
         let session = self.new_session(String::new(), owner.clone(), opening);
         // Past the bound a conversation serves one call: slower, and nothing piles up.
@@ -292,6 +294,7 @@ mod tests {
     const OPENING: Opening<'static> = Opening {
         revision: Revision::newest_of(Era::Session),
         capabilities: "{}",
+        edition: [0; 4],
     };
 
     #[test]

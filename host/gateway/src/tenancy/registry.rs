@@ -135,6 +135,11 @@ impl Registry {
     /// Replaces the tenant's generation. Requests in flight end on the one they began with.
     pub fn install(&self, prepared: Prepared) {
         let generation = Arc::clone(&prepared.generation);
+        let servers: Vec<_> = prepared
+            .servers
+            .iter()
+            .map(|(server, _)| Arc::clone(server))
+            .collect();
         self.replace(&generation.tenant, |table| {
             for (server, hosts) in prepared.servers {
                 let name = server.name.clone();
@@ -152,6 +157,10 @@ impl Registry {
                 );
             }
         });
+        // Other policies may show other lists.
+        for server in servers {
+            server.catalogue.reissue();
+        }
         self.workshop
             .metrics
             .generation(&generation.tenant, generation.revision);

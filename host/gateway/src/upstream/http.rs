@@ -10,13 +10,16 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use portcullis_protocol::listen::Filter;
 use portcullis_protocol::revision::{Era, Revision};
 use portcullis_protocol::{bridge, headers};
 use serde_json::value::RawValue;
+use tokio_util::sync::CancellationToken;
 
 mod abandon;
 mod client;
 mod follow;
+mod listen;
 mod pool;
 mod probe;
 mod receive;
@@ -33,6 +36,7 @@ pub(super) use wire::{Means, Wire};
 use super::asker::Asker;
 use super::conversation::{Conversation, Slot};
 use super::error::UpstreamError;
+use super::inbox::Inbox;
 use super::outgoing::{self, Composed, Outgoing};
 use super::reply::{ReplyKind, UpstreamReply};
 use super::restore::Restore;
@@ -89,6 +93,38 @@ impl HttpUpstream {
             Ok(speaks) => Ok(speaks?.era_for(Era::Stateless)),
             Err(_elapsed) => Err(self.timed_out()),
         }
+    }
+
+    /// Reads for the inbox what the upstream pushes about its lists, as soon as it is known how.
+    pub(super) async fn follow_lists(&self, inbox: Arc<dyn Inbox>, stop: CancellationToken) {
+        let mut failures = 0;
+        let speaks = loop {
+            match stop.run_until_cancelled(self.speaks()).await {
+                None => return,
+                Some(Ok(speaks)) => break speaks,
+                Some(Err(_)) => {
+                    failures += 1;
+                    let pause_ms = self.wire.limits.backoff_ms(failures);
+                    tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+                }
+            }
+        };
+        match speaks.era_for(Era::Stateless) {
+            Era::Stateless => listen::listen(&self.wire, speaks, Filter::lists(), inbox, stop),
+            Era::Session => self.own.listen(inbox),
+        }
+    }
+
+    /// Reads for the inbox what the upstream, which has no sessions, pushes of what the filter names.
+    pub(super) async fn listen(
+        &self,
+        filter: Filter,
+        inbox: Arc<dyn Inbox>,
+        stop: CancellationToken,
+    ) -> Result<(), UpstreamError> {
+        let speaks = self.speaks().await?;
+        listen::listen(&self.wire, speaks, filter, inbox, stop);
+        Ok(())
     }
 
     /// Sends a request; answers when the reply has begun.
@@ -168,7 +204,7 @@ impl HttpUpstream {
         let Composed { body, token: _ } = outgoing::compose(out, Era::Stateless, revision, None)
             .map_err(|source| self.untranslatable(source))?;
         let mut headers = headers.clone();
-        self.mirror(out, revision, &mut headers);
+        Self::mirror(out, revision, &mut headers);
         outgoing::forward(out, Era::Stateless, &mut headers);
         let response = self.wire.post(headers, body).await?;
         match self.wire.receive(response, Era::Stateless).await? {
@@ -185,7 +221,7 @@ impl HttpUpstream {
     }
 
     /// `Mcp-Method` and `Mcp-Name`, which mirror the body.
-    fn mirror(&self, out: &Outgoing<'_>, revision: Revision, headers: &mut HeaderMap) {
+    fn mirror(out: &Outgoing<'_>, revision: Revision, headers: &mut HeaderMap) {
         let method = if out.method == "tools/call" {
             Some(TOOLS_CALL)
         } else {

@@ -9,10 +9,11 @@ use super::Asker;
 
 /// Takes messages, one at a time from each upstream session. While it takes one, the next waits.
 pub trait Inbox: Debug + Send + Sync {
-    /// A whole JSON-RPC message in the upstream's own names, as text. Responses are never delivered.
+    /// A whole JSON-RPC message in the upstream's own names, as text. Responses are never delivered. An upstream without
+    /// sessions asks nothing, and nothing can be told to it.
     fn deliver(
         &self,
-        from: Asker,
+        from: Option<Asker>,
         message: String,
     ) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }

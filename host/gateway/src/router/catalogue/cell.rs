@@ -49,11 +49,18 @@ pub struct CatalogueCell {
     standings: Mutex<Vec<Standing>>,
     /// Tells those who wait that a mount has answered.
     news: watch::Sender<()>,
+    /// Tells clients what has changed, also when another catalogue follows this one.
+    edition: Arc<watch::Sender<Edition>>,
+    /// Whether somebody listens to the upstreams for it.
+    pub(in crate::router) is_kept: AtomicBool,
     timing: CatalogueTiming,
     started: Instant,
     /// When to look for mounts that are due, in milliseconds since `started`.
     look_ms: AtomicU64,
 }
+
+/// How often each list has changed, in the order of [`ListKind::ALL`].
+pub type Edition = [u64; ListKind::ALL.len()];
 
 /// How those who wait stand.
 enum Hope {
@@ -69,7 +76,12 @@ impl CatalogueCell {
     /// Nothing is known of these mounts yet.
     #[must_use]
     pub fn new(mounts: &[Mount], timing: CatalogueTiming) -> Self {
-        Self::with(mounts.iter().map(|_| Standing::default()).collect(), timing)
+        let standings = mounts.iter().map(|_| Standing::default()).collect();
+        Self::with(
+            standings,
+            timing,
+            Arc::new(watch::Sender::new([0; ListKind::ALL.len()])),
+        )
     }
 
     /// Of the mounts that stay, what is known stays known.
@@ -81,16 +93,22 @@ impl CatalogueCell {
             let known = was.and_then(|was| standings.get(was));
             known.map_or_else(Standing::default, |known| known.moved(at))
         });
-        Self::with(moved.collect(), self.timing)
+        Self::with(moved.collect(), self.timing, Arc::clone(&self.edition))
     }
 
-    fn with(standings: Vec<Standing>, timing: CatalogueTiming) -> Self {
+    fn with(
+        standings: Vec<Standing>,
+        timing: CatalogueTiming,
+        edition: Arc<watch::Sender<Edition>>,
+    ) -> Self {
         let is_heard = |standing: &Standing| standing.due.is_some();
         let cell = Self {
             current: ArcSwapOption::empty(),
             is_open: AtomicBool::new(standings.iter().all(is_heard)),
             standings: Mutex::default(),
             news: watch::Sender::new(()),
+            edition,
+            is_kept: AtomicBool::new(false),
             timing,
             started: Instant::now(),
             look_ms: AtomicU64::new(0),
@@ -104,6 +122,36 @@ impl CatalogueCell {
     #[must_use]
     pub fn peek(&self) -> Option<Arc<Catalogue>> {
         self.current.load_full()
+    }
+
+    /// What of it changes, from now on.
+    #[must_use]
+    pub fn edition(&self) -> watch::Receiver<Edition> {
+        self.edition.subscribe()
+    }
+
+    /// Who may see what has changed, so any list may look different.
+    pub fn reissue(&self) {
+        self.edition
+            .send_modify(|edition| edition.iter_mut().for_each(|count| *count += 1));
+    }
+
+    /// Asks a mount anew, whose upstream says that its lists have changed.
+    pub fn ask_again(&self, at: usize, server: &Arc<Server>, tracker: &TaskTracker) {
+        let mut standings = self.lock();
+        if let Some(standing) = standings.get_mut(at) {
+            standing.outdate();
+        }
+        self.look_again(&standings);
+        drop(standings);
+        self.ask_what_is_due(server, tracker);
+    }
+
+    /// Asks mounts that are due, where anybody has asked for them before.
+    pub fn look_after(&self, server: &Arc<Server>, tracker: &TaskTracker) {
+        if self.current.load().is_some() {
+            self.ask_what_is_due(server, tracker);
+        }
     }
 
     /// The catalogue to make lists of.
@@ -263,13 +311,30 @@ impl CatalogueCell {
             .iter()
             .filter_map(|standing| standing.stock.as_ref())
             .collect();
-        if stocks.is_empty() && !standings.is_empty() {
+        let now =
+            (!stocks.is_empty() || standings.is_empty()).then(|| Arc::new(Catalogue::of(&stocks)));
+        if now.is_none() {
             self.is_open.store(false, Ordering::Release);
-            self.current.store(None);
-        } else {
-            self.current.store(Some(Arc::new(Catalogue::of(&stocks))));
         }
+        let before = self.current.swap(now.clone());
+        self.announce(before.as_deref(), now.as_deref());
         self.look_again(standings);
+    }
+
+    /// Tells of every list that looks different. The first is no change: nobody has seen another.
+    fn announce(&self, before: Option<&Catalogue>, now: Option<&Catalogue>) {
+        let Some(before) = before else {
+            return;
+        };
+        let is_same = |kind| now.is_some_and(|now| before.lists_the_same(now, kind));
+        let changed = ListKind::ALL.map(|kind| u64::from(!is_same(kind)));
+        if changed.contains(&1) {
+            self.edition.send_modify(|edition| {
+                for (count, more) in edition.iter_mut().zip(changed) {
+                    *count += more;
+                }
+            });
+        }
     }
 
     /// Remembers when the next mount is due that is not being asked already.

@@ -41,12 +41,20 @@ pub(super) struct Standing {
     /// When to ask next; at once where it was never asked.
     pub(super) due: Option<Instant>,
     pub(super) is_asking: bool,
+    /// It has changed since it was asked.
+    is_outdated: bool,
     failing_since: Option<Instant>,
 }
 
 impl Standing {
     pub(super) fn is_due(&self, now: Instant) -> bool {
         self.due.is_none_or(|due| due <= now)
+    }
+
+    /// What is known is not true any more; what is being asked right now may not be either.
+    pub(super) fn outdate(&mut self) {
+        self.due = Some(Instant::now());
+        self.is_outdated = self.is_asking;
     }
 
     /// Whether it is being asked for the first time, so that what it offers is about to be known.
@@ -79,6 +87,7 @@ impl Standing {
             Err(err) => (kept, Some(err)),
         };
         let pause = match failure {
+            _ if self.is_outdated => Duration::ZERO,
             Some(_) => RETRY.min(timing.refresh),
             None => timing.refresh,
         };
@@ -86,6 +95,7 @@ impl Standing {
             stock,
             due: now.checked_add(pause),
             is_asking: false,
+            is_outdated: false,
             failing_since: failure.as_ref().map(|_| since),
             failure: failure.map(Arc::new),
         };
@@ -108,6 +118,7 @@ impl Standing {
             failure: self.failure.clone(),
             due: self.due.filter(|_| !self.is_asking),
             is_asking: false,
+            is_outdated: false,
             failing_since: self.failing_since,
         }
     }

@@ -122,7 +122,7 @@ impl Follower {
         match envelope::parse_str(&message) {
             Ok(Message::Request(_) | Message::Notification(_)) => {
                 let asker = Asker::session(&self.wire, &self.session);
-                self.inbox.deliver(asker, message).await;
+                self.inbox.deliver(Some(asker), message).await;
             }
             Ok(Message::Response(_)) | Err(_) => {
                 self.wire.meters.nonsense.inc();
