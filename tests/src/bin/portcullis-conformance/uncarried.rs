@@ -14,8 +14,27 @@ pub struct Uncarried {
     why: &'static str,
 }
 
+const TASKS: &str = "tasks are an extension of 2026-07-28: a server of the session era makes none, and its calls end with their result";
+
 /// The eras are the suite's; the upstream speaks the other.
-const CROSSED: &[Uncarried] = &[];
+const CROSSED: &[Uncarried] = &[
+    stateless("tasks-lifecycle", TASKS),
+    stateless("tasks-capability-negotiation", TASKS),
+    stateless("tasks-wire-fields", TASKS),
+    stateless("tasks-request-state-removal", TASKS),
+    stateless("tasks-mrtr-input", TASKS),
+    stateless("tasks-request-headers", TASKS),
+    stateless("tasks-dispatch-and-envelope", TASKS),
+    stateless("tasks-mrtr-composition", TASKS),
+];
+
+const fn stateless(scenario: &'static str, why: &'static str) -> Uncarried {
+    Uncarried {
+        era: Era::Stateless,
+        scenario,
+        why,
+    }
+}
 
 /// Why this scenario cannot pass this way, if that is so.
 pub fn why(way: Way, era: Era, scenario: &str) -> Option<&'static str> {
