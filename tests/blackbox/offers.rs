@@ -143,22 +143,32 @@ async fn what_nobody_offers_is_refused_by_name() {
     }
 }
 
-/// A resource may be read without being listed: where there is one upstream, it has the word.
+/// A resource may be read without being listed: where there is one upstream, it has the word. Of another era than the
+/// client, it says it with another code.
 #[tokio::test]
 async fn one_upstream_is_asked_for_what_it_does_not_list() {
     let stage = STAGE.get(Stage::set).await;
-    let upstream = Upstream::example("alone").await;
-    let (made, alice) = stage.guest_tenant("alone").await;
-    made.upstream("alone", upstream.spec()).await;
-    made.server("alone-alone", &["alone"]).await;
-    let peer = Peer::connect(Era::Session, &stage.gateway.mcp("alone-alone"), &alice).await;
-    let asked = peer.request("resources/read", json!({ "uri": "test://nowhere" }));
-    let (code, message) = asked.await.error();
-    assert!(
-        !message.contains("list the resources"),
-        "the upstream's own words: {message}"
-    );
-    assert_eq!(code, -32002, "{message}");
+    for (name, flags) in [
+        ("alone", &[][..]),
+        ("alone-before", &["--era", "session"]),
+        ("alone-before-in-json", &["--era", "session", "--json"]),
+    ] {
+        let upstream = Upstream::example_with(name, flags).await;
+        let (made, alice) = stage.guest_tenant(name).await;
+        made.upstream("alone", upstream.spec()).await;
+        let server = format!("{name}-alone");
+        made.server(&server, &["alone"]).await;
+        for (era, code) in [(Era::Session, -32002), (Era::Stateless, -32602)] {
+            let peer = Peer::connect(era, &stage.gateway.mcp(&server), &alice).await;
+            let asked = peer.request("resources/read", json!({ "uri": "test://nowhere" }));
+            let (said, message) = asked.await.error();
+            assert!(
+                !message.contains("list the resources"),
+                "{name}: the upstream's own words: {message}"
+            );
+            assert_eq!(said, code, "{name} {era:?}: {message}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use crate::policy::Permitted;
 use crate::refusal::Refusal;
 use crate::upstream::{ReplyKind, UpstreamBody, UpstreamError, UpstreamReply};
 
-use super::translate::{Source, edit, may_edit, nonsense};
+use super::translate::{Source, edit, edit_error, may_edit, nonsense};
 use super::{Pipeline, streams};
 
 /// Replies up to this size are checked to be JSON-RPC even where no policy wants them; larger ones stream through.
@@ -45,7 +45,11 @@ pub(super) async fn carry(
                 (true, (Some(id), Some(result))) => {
                     edit(&call, &source, (id, result))?.map(Bytes::from)
                 }
-                (true | false, _) => None,
+                (true, (_, None)) => {
+                    let answer = std::str::from_utf8(&body).unwrap_or_default();
+                    edit_error(&call, answer).map(Bytes::from)
+                }
+                (true, (None, Some(_))) | (false, _) => None,
             };
             Ok(reply::json(status, edited.unwrap_or(body)))
         }

@@ -15,7 +15,7 @@ use crate::refusal::Refusal;
 use crate::upstream::{Asker, UpstreamBody, UpstreamReply};
 
 use super::Pipeline;
-use super::translate::{Source, edit, nonsense};
+use super::translate::{Source, edit, edit_error, nonsense};
 
 /// What came next.
 pub(super) enum Came {
@@ -118,7 +118,9 @@ impl Incoming {
                     Err(refusal) => self.refusal(&refusal),
                 }))
             }
-            (true, Outcome::Error(_), _) => Some(Came::Last(text)),
+            (true, Outcome::Error(_), _) => {
+                Some(Came::Last(edit_error(&self.call, &text).unwrap_or(text)))
+            }
             (false, _, _) | (true, Outcome::Result(_), None) => {
                 warn!(request_id = %self.call.request_id, "a response that answers another request is left out");
                 None

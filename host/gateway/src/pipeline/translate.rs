@@ -1,12 +1,12 @@
-//! A result on its way back: into the words of the client's era, then through the transforms.
+//! An answer on its way back: into the words of the client's era, then, if it is a result, through the transforms.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::StatusCode;
-use portcullis_protocol::bridge;
 use portcullis_protocol::error::INTERNAL_ERROR;
 use portcullis_protocol::revision::Era;
+use portcullis_protocol::{bridge, splice};
 use tracing::warn;
 
 use crate::policy::Permitted;
@@ -73,6 +73,15 @@ fn bridged<'a>(call: &Permitted, era: Era, result: &'a str) -> Result<Cow<'a, st
         }),
         (Era::Session, Era::Session) | (Era::Stateless, Era::Stateless) => Ok(Cow::Borrowed(result)),
     }
+}
+
+/// An answer that is an error, with the code that the client's revision has for it; `None` leaves it as it is.
+pub(super) fn edit_error(call: &Permitted, answer: &str) -> Option<String> {
+    let code = splice::get_pointer(answer, "/error/code")?.parse().ok()?;
+    let method = call.message.method.as_deref().unwrap_or_default();
+    let theirs = bridge::error_code_for(call.revision, method, code);
+    let changed = splice::set_path(answer, &["error", "code"], &theirs.to_string());
+    changed.ok().filter(|_| theirs != code)
 }
 
 /// What the caller learns of an answer that is none.
