@@ -51,6 +51,34 @@ async fn a_demo_server_of_one_era_refuses_the_other() {
 }
 
 #[tokio::test]
+async fn a_stream_is_read_while_it_goes_on_and_what_is_asked_in_it_is_answered() {
+    let upstream = Upstream::example("asking").await;
+    let peer = Peer::session_with(upstream.url(), "no-one", json!({ "sampling": {} })).await;
+    let mut reply = peer
+        .open_call("test_sampling", json!({ "prompt": "Which colour?" }))
+        .await;
+    let question = reply.method("sampling/createMessage").await;
+    let said = json!({ "role": "assistant", "model": "m", "content": { "type": "text", "text": "Teal." } });
+    peer.answer(&question, said).await;
+    let response = reply.response().await;
+    assert_eq!(
+        response["result"]["content"][0]["text"],
+        "LLM response: Teal."
+    );
+    assert_eq!(reply.message().await, None);
+    assert_eq!(reply.seen(), [question, response]);
+
+    let uri = json!({ "uri": "test://watched-resource" });
+    let mut pushed = peer.listen().await;
+    let subscribed = peer.request("resources/subscribe", uri.clone()).await;
+    assert_eq!(subscribed.result(), json!({}));
+    peer.call("touch_resource", uri.clone()).await;
+    let updated = pushed.method("notifications/resources/updated").await;
+    assert_eq!(updated["params"], uri);
+    assert!(pushed.last_event_id().is_some());
+}
+
+#[tokio::test]
 async fn a_fake_answers_by_its_rule_and_keeps_what_it_was_asked() {
     let fake = Fake::start(fakes::server(&["greet"], |asked| {
         fakes::says(asked, "hello")

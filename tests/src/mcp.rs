@@ -12,8 +12,10 @@ use crate::admin::http;
 use crate::show::Answer;
 
 mod reply;
+mod stream;
 
 pub use reply::Reply;
+pub use stream::{Event, Stream};
 
 /// The newest revision of the session era.
 pub const SESSION_REVISION: &str = "2025-11-25";
@@ -120,8 +122,18 @@ impl Peer {
     /// # Panics
     /// When the server opens none.
     pub async fn session(url: &str, bearer: &str) -> Self {
+        Self::session_with(url, bearer, json!({})).await
+    }
+
+    /// Opens a session and offers these capabilities to the server.
+    ///
+    /// # Panics
+    /// When the server opens none.
+    pub async fn session_with(url: &str, bearer: &str, capabilities: Value) -> Self {
         let wire = Wire::new(url, bearer);
-        let opened = wire.send(initialize().to_string(), &[]).await;
+        let mut opening = initialize();
+        opening["params"]["capabilities"] = capabilities;
+        let opened = wire.send(opening.to_string(), &[]).await;
         assert_eq!(
             opened.result()["protocolVersion"],
             SESSION_REVISION,
