@@ -11,6 +11,7 @@ mod incoming;
 mod lifecycle;
 mod listing;
 mod push;
+mod rounds;
 mod streams;
 mod subscribe;
 mod tasks;
@@ -34,6 +35,7 @@ use crate::telemetry::Metrics;
 use crate::tenancy::Registry;
 
 pub use arrival::{Arrival, Unread};
+pub(crate) use rounds::Suspended;
 
 /// Bounds that the walk keeps.
 #[derive(Debug, Clone, Copy)]
@@ -60,6 +62,7 @@ pub struct Pipeline {
     pub(crate) limits: WalkLimits,
     pub(crate) seal: Arc<Seal>,
     pub(crate) keeper: Keeper,
+    pub(crate) suspended: Arc<Suspended>,
     pub(crate) ready: Arc<std::sync::atomic::AtomicBool>,
 }
 
@@ -131,11 +134,14 @@ impl Pipeline {
 
     /// A request for something that one upstream offers.
     async fn ask(&self, call: Permitted) -> Result<Reply, Refusal> {
+        if let Some(paused) = self.paused(&call)? {
+            return Box::pin(self.resume(call, paused)).await;
+        }
         let route = crate::router::find(&call, &self.tracker).await?;
         let generation = Arc::clone(&call.generation);
         let call = generation.chain.transform_call(call)?;
-        let conversation = self.sessions.conversation(&call);
-        let reply = ask::send(&route, &conversation, &call).await?;
-        back::carry(self, call, reply).await
+        let held = self.sessions.conversation(&call);
+        let answer = ask::send(&route, held, &call).await?;
+        back::carry(self, call, answer).await
     }
 }

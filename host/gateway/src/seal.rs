@@ -30,6 +30,8 @@ pub enum Purpose {
     Cursor,
     /// Which upstream a task runs on.
     Task,
+    /// Which call of the caller's waits for the answers that it brings.
+    Round,
 }
 
 impl Purpose {
@@ -38,6 +40,7 @@ impl Purpose {
         match self {
             Self::Cursor => b"portcullis cursor",
             Self::Task => b"portcullis task",
+            Self::Round => b"portcullis round",
         }
     }
 }

@@ -31,6 +31,7 @@ pub mod tasks;
 pub mod uri_template;
 
 pub mod lifecycle;
+pub mod rounds;
 
 pub mod bridge;
 

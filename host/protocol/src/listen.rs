@@ -161,6 +161,21 @@ pub fn under(notification: &str, id: &str) -> Result<String, SpliceError> {
     splice::set_path(notification, &["params", "_meta", META_SUBSCRIPTION_ID], id)
 }
 
+/// A notification as a session-era client knows it: it belongs to no listen request.
+///
+/// # Errors
+/// When the notification, or its params, are not JSON objects.
+pub fn without_subscription(notification: &str) -> Result<String, SpliceError> {
+    let meta = splice::get_pointer(notification, "/params/_meta");
+    let is_alone = meta.and_then(|meta| text::members(meta).ok());
+    let path: &[&str] = match is_alone.map(|meta| meta.members.len()) {
+        Some(1) => &["params", "_meta"],
+        Some(_) => &["params", "_meta", META_SUBSCRIPTION_ID],
+        None => return Ok(notification.to_owned()),
+    };
+    splice::remove_path(notification, path)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -210,6 +225,9 @@ mod tests {
                 list_changed(ListKind::Tools, Some("7")),
                 list_changed(ListKind::ResourceTemplates, None),
                 end("\"a\""),
+                without_subscription(&list_changed(ListKind::Tools, Some("7"))).unwrap(),
+                without_subscription(r#"{"params":{"uri":"a","_meta":{"x":1, "io.modelcontextprotocol/subscriptionId":7}}}"#).unwrap(),
+                without_subscription(r#"{"params":{"uri":"a"}}"#).unwrap(),
                 under(r#"{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"a://b"}}"#, "7").unwrap(),
             ]
             .join("\n"),
@@ -218,6 +236,9 @@ mod tests {
         {"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":7}}}
         {"jsonrpc":"2.0","method":"notifications/resources/list_changed"}
         {"jsonrpc":"2.0","id":"a","result":{"resultType":"complete","_meta":{"io.modelcontextprotocol/subscriptionId":"a"}}}
+        {"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":{}}
+        {"params":{"uri":"a","_meta":{"x":1}}}
+        {"params":{"uri":"a"}}
         {"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"a://b","_meta":{"io.modelcontextprotocol/subscriptionId":7}}}
         "#
         );

@@ -47,6 +47,14 @@ pub fn log_level(params: &str) -> Option<&'static str> {
     LOG_LEVELS.into_iter().find(|known| *known == asked)
 }
 
+/// The level that a stateless request's `_meta` asks for.
+#[must_use]
+pub fn log_level_wanted(params: &str) -> Option<&'static str> {
+    let meta = splice::get_member(params, "_meta")?;
+    let asked = text::string(splice::get_member(meta, META_LOG_LEVEL)?)?;
+    LOG_LEVELS.into_iter().find(|known| *known == asked)
+}
+
 /// What a `tools/call` or `prompts/get` asks for.
 #[derive(Debug, Clone)]
 pub struct CallParams<'a> {

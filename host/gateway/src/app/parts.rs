@@ -126,6 +126,7 @@ impl Parts {
                 tracker: tasks.clone(),
                 stop: stop.clone(),
             },
+            suspended: Arc::default(),
             seal: Arc::new(Seal::new(settings.seal_key.as_ref())),
             ready: Arc::clone(&self.ready),
         })

@@ -62,16 +62,43 @@ pub(super) fn as_it_came(call: &Permitted) -> Outgoing<'_> {
         params: message.params.as_deref(),
         original: Some(message.body.as_bytes().clone()),
         headers: &call.headers,
+        capabilities: session.map_or("{}", |session| session.conversation.capabilities()),
         log_level: session.and_then(|session| session.log_level()),
+    }
+}
+
+/// How a call was sent, so that it can be sent again with what its upstream wants to know.
+pub(super) struct Sent {
+    pub(super) upstream: Arc<Upstream>,
+    pub(super) held: Held,
+    /// In the upstream's own names.
+    pub(super) params: Option<ByteString>,
+}
+
+impl Sent {
+    /// Sends the call again, with these params.
+    pub(super) async fn again(
+        &self,
+        call: &Permitted,
+        params: &str,
+    ) -> Result<UpstreamReply, UpstreamError> {
+        let outgoing = Outgoing {
+            params: Some(params),
+            original: None,
+            ..as_it_came(call)
+        };
+        self.upstream
+            .request(self.held.conversation(), outgoing)
+            .await
     }
 }
 
 /// Sends a permitted call; it goes out byte-identical where neither the name in it nor its arguments changed.
 pub(super) async fn send(
     route: &Route,
-    conversation: &Held,
+    held: Held,
     call: &Permitted,
-) -> Result<UpstreamReply, Refusal> {
+) -> Result<(UpstreamReply, Sent), Refusal> {
     let Written { params, original } =
         write(route, call).map_err(|err| Refusal::params(err.to_string()))?;
     let outgoing = Outgoing {
@@ -79,25 +106,25 @@ pub(super) async fn send(
         original: original.map(ByteString::into_bytes),
         ..as_it_came(call)
     };
-    let asked = attempt(
-        (&route.upstream, route),
-        conversation,
-        call,
-        outgoing.clone(),
-    )
-    .await;
-    let Err(UpstreamError::Connect { .. }) = &asked else {
-        return asked.map_err(|err| Refusal::from(&err));
-    };
-    // Nothing was sent, so another replica may be asked without asking twice.
-    let mut last = asked;
-    for spare in route.spares(&call.server) {
-        last = attempt((&spare, route), conversation, call, outgoing.clone()).await;
-        if !matches!(last, Err(UpstreamError::Connect { .. })) {
-            break;
+    let mut upstream = Arc::clone(&route.upstream);
+    let mut asked = attempt((&upstream, route), &held, call, outgoing.clone()).await;
+    if matches!(asked, Err(UpstreamError::Connect { .. })) {
+        // Nothing was sent, so another replica may be asked without asking twice.
+        for spare in route.spares(&call.server) {
+            upstream = spare;
+            asked = attempt((&upstream, route), &held, call, outgoing.clone()).await;
+            if !matches!(asked, Err(UpstreamError::Connect { .. })) {
+                break;
+            }
         }
     }
-    last.map_err(|err| Refusal::from(&err))
+    let reply = asked.map_err(|err| Refusal::from(&err))?;
+    let sent = Sent {
+        upstream,
+        held,
+        params,
+    };
+    Ok((reply, sent))
 }
 
 async fn attempt(

@@ -14,8 +14,10 @@ use crate::policy::Permitted;
 use crate::refusal::Refusal;
 use crate::upstream::{ReplyKind, UpstreamBody, UpstreamError, UpstreamReply};
 
+use super::ask::Sent;
+use super::incoming::Incoming;
 use super::translate::{Source, edit, edit_error, may_edit, nonsense};
-use super::{Pipeline, streams};
+use super::{Pipeline, rounds, streams};
 
 /// Replies up to this size are checked to be JSON-RPC even where no policy wants them; larger ones stream through.
 const CHECKED_BYTES_MAX: u64 = 64 << 10;
@@ -24,12 +26,19 @@ const CHECKED_BYTES_MAX: u64 = 64 << 10;
 pub(super) async fn carry(
     pipeline: &Pipeline,
     call: Permitted,
-    reply: UpstreamReply,
+    (reply, sent): (UpstreamReply, Sent),
 ) -> Result<Reply, Refusal> {
+    if reply.era != call.era {
+        // What one side asks in the course of a call, the other asks in its result.
+        return Box::pin(rounds::carry(pipeline, call, (reply, sent))).await;
+    }
     let limits = pipeline.limits;
     let edits = may_edit(&call, reply.era);
     match (reply.kind, edits) {
-        (ReplyKind::Events, _) => Ok(reply::events(streams::of_reply(pipeline, call, reply))),
+        (ReplyKind::Events, _) => {
+            let incoming = Incoming::new(pipeline, call, reply);
+            Ok(streams::of_reply(pipeline, (None, incoming), sent))
+        }
         (ReplyKind::Json, false)
             if reply
                 .content_length
@@ -39,7 +48,7 @@ pub(super) async fn carry(
         }
         (ReplyKind::Json, _) => {
             let (source, status) = (Source::of(&reply, &pipeline.seal), reply.status);
-            let body = whole(reply.body, limits.event_bytes_max).await?;
+            let body = whole(&mut { reply.body }, limits.event_bytes_max).await?;
             let answer = check(&call, &body)?;
             let edited = match (edits, answer) {
                 (true, (Some(id), Some(result))) => {
@@ -56,7 +65,8 @@ pub(super) async fn carry(
     }
 }
 
-async fn whole(body: UpstreamBody, bytes_max: usize) -> Result<Bytes, Refusal> {
+/// All of a body that may not be larger than that.
+pub(super) async fn whole(body: &mut UpstreamBody, bytes_max: usize) -> Result<Bytes, Refusal> {
     let internal = |message: String| {
         Refusal::new(
             StatusCode::BAD_GATEWAY,

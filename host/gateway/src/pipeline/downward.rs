@@ -7,7 +7,7 @@ use bytestring::ByteString;
 use portcullis_protocol::envelope::{self, Message, Notification, Request};
 use portcullis_protocol::error::{METHOD_NOT_FOUND, error_body};
 use portcullis_protocol::listen;
-use portcullis_protocol::params::META_PROGRESS_TOKEN;
+use portcullis_protocol::params::{LOG_LEVELS, META_PROGRESS_TOKEN, log_level, log_level_wanted};
 use portcullis_protocol::splice;
 use serde_json::value::RawValue;
 use tracing::{debug, info};
@@ -44,22 +44,22 @@ pub(super) async fn pass(
     }
 }
 
-/// A message as a client without a session gets to see it: it can be told things, and asked nothing in the course of
-/// a reply.
-pub(super) async fn inform(incoming: &Incoming, text: String) -> Option<String> {
+/// A notification as a client without a session gets to see it: logs only where it wants them, and as severe as that.
+pub(super) fn inform(incoming: &Incoming, text: String) -> Option<String> {
+    let call = &incoming.call;
     let parsed = envelope::parse_str(&text).ok()?;
-    match (&parsed, &incoming.asker) {
-        (Message::Notification(_), _) => {
-            admit(incoming.call.call(), &parsed, &text).ok()?;
-            Some(text)
-        }
-        (Message::Request(request), Some(asker)) => {
-            let why = "This client cannot be asked anything in the course of a call.";
-            refuse(asker, request.id, METHOD_NOT_FOUND, why).await;
-            None
-        }
-        (Message::Request(_) | Message::Response(_), _) => None,
+    let Message::Notification(notification) = &parsed else {
+        return None;
+    };
+    let params = notification.params.map_or("{}", RawValue::get);
+    if notification.method == "notifications/message" {
+        let wanted = log_level_wanted(call.message.params.as_deref().unwrap_or_default())?;
+        let level = log_level(params)?;
+        let severity = |level| LOG_LEVELS.iter().position(|known| *known == level);
+        (severity(level) >= severity(wanted)).then_some(())?;
     }
+    admit(call.call(), &parsed, &text).ok()?;
+    Some(text)
 }
 
 /// A notification about one of these resources, where the chain lets it through.
@@ -106,6 +106,14 @@ fn admit(call: &Arc<Call>, parsed: &Message<'_>, text: &str) -> Result<(), Refus
         })
 }
 
+/// A question of the gateway's own, for an upstream that asks in results; what the client gets to see.
+pub(super) fn admit_question(call: &Arc<Call>, text: &str) -> Result<(), Refusal> {
+    match envelope::parse_str(text) {
+        Ok(parsed) => admit(call, &parsed, text),
+        Err(_) => Err(super::translate::nonsense()),
+    }
+}
+
 /// A question goes to the client under an id of the gateway's own.
 async fn ask(
     session: &Session,
@@ -117,16 +125,25 @@ async fn ask(
         .params
         .and_then(|params| splice::get_member(params.get(), "_meta"));
     let token = meta.and_then(|meta| splice::get_member(meta, META_PROGRESS_TOKEN));
-    let (ours, given_up) = session
-        .questions
-        .ask(asker.clone(), request.id.get(), token);
+    let ours = enlist(session, asker.clone(), request.id.get(), token).await;
+    splice::set_member(text, "id", &ours).ok()
+}
+
+/// Notes a question; the id that the client gets to know it by, as JSON text.
+pub(super) async fn enlist(
+    session: &Session,
+    asker: Asker,
+    theirs: &str,
+    token: Option<&str>,
+) -> String {
+    let (ours, given_up) = session.questions.ask(asker, theirs, token);
     if let Some(question) = given_up
         && let Ok(theirs) = RawValue::from_string(question.theirs.into())
     {
         let why = "The client leaves too many questions open.";
         refuse(&question.asker, &theirs, METHOD_NOT_FOUND, why).await;
     }
-    splice::set_member(text, "id", &ours).ok()
+    ours
 }
 
 /// What an upstream tells. Changes of its lists concern the whole catalogue, which tells the client itself.
@@ -150,7 +167,7 @@ fn notify(
 }
 
 /// Tells an upstream that nobody will answer.
-async fn refuse(asker: &Asker, id: &RawValue, code: i32, message: &str) {
+pub(super) async fn refuse(asker: &Asker, id: &RawValue, code: i32, message: &str) {
     let body = error_body(Some(id), code, message, None);
     if let Err(err) = asker.tell(Bytes::from(body)).await {
         debug!(error = %err, "an upstream was not told that nobody answers");

@@ -1,28 +1,43 @@
-//! A reply that comes as a stream of events, read one message at a time.
+//! A reply that is read one message at a time: a stream of events, or a single response.
 //!
 //! What ends the call is told from what comes before it. A response to something else is nobody's, and what follows the
 //! response is not read: a call has one result, whatever its upstream sends.
 
+use std::sync::Arc;
+
+use bytestring::ByteString;
+use http::StatusCode;
 use http_body_util::BodyExt as _;
 use portcullis_protocol::envelope::{self, Message, Outcome};
-use portcullis_protocol::error::error_body;
+use portcullis_protocol::error::{self, error_body};
+use portcullis_protocol::rounds::Asked;
+use portcullis_protocol::splice;
 use portcullis_protocol::sse::Decoder;
 use serde_json::value::RawValue;
 use tracing::warn;
 
 use crate::policy::Permitted;
 use crate::refusal::Refusal;
-use crate::upstream::{Asker, UpstreamBody, UpstreamReply};
+use crate::seal::Seal;
+use crate::upstream::{Asker, ReplyKind, UpstreamBody, UpstreamReply};
 
 use super::Pipeline;
+use super::back::whole;
 use super::translate::{Source, edit, edit_error, nonsense};
 
 /// What came next.
 pub(super) enum Came {
-    /// A notification, or something that the upstream asks.
+    /// A notification.
     Message(String),
-    /// The response, edited, or what takes its place.
+    /// A request of the upstream's own.
+    Question(String),
+    /// A result that asks for input, of an upstream that knows no other way to ask, for a client that does not know this
+    /// one.
+    Asks(Asked),
+    /// The response, edited.
     Last(String),
+    /// Something that cannot be a response, or must not be seen.
+    Failed(Refusal),
     /// Nothing more, and no response.
     Nothing,
 }
@@ -31,10 +46,15 @@ pub(super) enum Came {
 pub(super) struct Incoming {
     pub(super) call: Permitted,
     pub(super) asker: Option<Asker>,
+    /// The upstream's HTTP status.
+    pub(super) status: StatusCode,
+    /// The id that the response will bear: that of the request which was sent, as JSON text.
+    sent_id: Option<ByteString>,
     source: Source,
     body: UpstreamBody,
-    decoder: Decoder,
+    form: Form,
     event_bytes_max: usize,
+    failed: Option<Refusal>,
     /// Where a stream that broke off can be taken up again.
     last_event_id: Option<String>,
     retry_ms: Option<u64>,
@@ -42,38 +62,62 @@ pub(super) struct Incoming {
     fruitless: u32,
 }
 
+/// How messages stand in the body.
+enum Form {
+    Events(Decoder),
+    /// A single response.
+    Single,
+}
+
 /// How often a stream is taken up again in vain.
 const FRUITLESS_MAX: u32 = 5;
 
 impl Incoming {
     pub(super) fn new(pipeline: &Pipeline, call: Permitted, reply: UpstreamReply) -> Self {
-        let source = Source::of(&reply, &pipeline.seal);
-        let event_bytes_max = pipeline.limits.event_bytes_max;
+        Self::again(call, reply, &pipeline.seal, pipeline.limits.event_bytes_max)
+    }
+
+    /// Of a call that was made again.
+    pub(super) fn again(
+        call: Permitted,
+        reply: UpstreamReply,
+        seal: &Arc<Seal>,
+        event_bytes_max: usize,
+    ) -> Self {
+        let source = Source::of(&reply, seal);
+        let form = match reply.kind {
+            ReplyKind::Events => Form::Events(Decoder::new(event_bytes_max)),
+            ReplyKind::Json => Form::Single,
+        };
         Self {
+            sent_id: call.message.id.clone(),
             call,
             asker: reply.asker,
+            status: reply.status,
             source,
             body: reply.body,
-            decoder: Decoder::new(event_bytes_max),
+            form,
             event_bytes_max,
+            failed: None,
             last_event_id: None,
             retry_ms: None,
             fruitless: 0,
         }
     }
 
-    /// Waits for the next message. Nothing is lost when the wait is given up.
+    /// What is still to come is for this call: the same, made again.
+    pub(super) fn continue_as(&mut self, call: Permitted) {
+        self.call = call;
+    }
+
+    /// Waits for the next message. Nothing of a stream is lost when the wait is given up.
     pub(super) async fn next(&mut self) -> Came {
+        if matches!(self.form, Form::Single) {
+            return self.single().await;
+        }
         loop {
-            while let Some(event) = self.decoder.next_event() {
-                self.last_event_id = event.id.clone().or(self.last_event_id.take());
-                self.retry_ms = event.retry_ms.or(self.retry_ms);
-                if event.is_message()
-                    && let Some(came) = self.sort(event.data)
-                {
-                    self.fruitless = 0;
-                    return came;
-                }
+            if let Some(came) = self.ready() {
+                return came;
             }
             let data = match self.body.frame().await {
                 None => return Came::Nothing,
@@ -82,49 +126,50 @@ impl Incoming {
                     warn!(request_id = %self.call.request_id, error = %err, "an upstream's stream broke off");
                     return match self.last_event_id {
                         Some(_) => Came::Nothing,
-                        None => Came::Last(self.refusal(&Refusal::from(&err))),
+                        None => Came::Failed(Refusal::from(&err)),
                     };
                 }
             };
-            if let Err(err) = self.decoder.push(&data) {
+            if let Form::Events(decoder) = &mut self.form
+                && let Err(err) = decoder.push(&data)
+            {
                 warn!(request_id = %self.call.request_id, error = %err, "an upstream's stream is cut off");
-                let message = format!(
-                    "the upstream sent an event that is larger than {} bytes, or is not text; ask for less",
-                    self.event_bytes_max
-                );
-                return Came::Last(self.refusal(&Refusal {
-                    message: message.into(),
-                    ..nonsense()
-                }));
+                self.failed = Some(too_large(self.event_bytes_max));
             }
         }
     }
 
-    fn sort(&self, text: String) -> Option<Came> {
-        let response = match envelope::parse_str(&text) {
-            Ok(Message::Request(_) | Message::Notification(_)) => return Some(Came::Message(text)),
-            Ok(Message::Response(response)) => response,
-            Err(_) => return Some(Came::Last(self.refusal(&nonsense()))),
+    /// What has been received of a stream and was not looked at yet.
+    fn ready(&mut self) -> Option<Came> {
+        let Form::Events(decoder) = &mut self.form else {
+            return None;
         };
-        let is_ours = response
-            .id
-            .is_none_or(|id| Some(id.get()) == self.call.message.id.as_deref());
-        match (is_ours, response.outcome, response.id) {
-            (true, Outcome::Result(result), Some(id)) => {
-                let edited = edit(&self.call, &self.source, (id.get(), result.get()));
-                Some(Came::Last(match edited {
-                    Ok(None) => text,
-                    Ok(Some(edited)) => String::from_utf8(edited).unwrap_or_default(),
-                    Err(refusal) => self.refusal(&refusal),
-                }))
+        while let Some(event) = decoder.next_event() {
+            self.last_event_id = event.id.clone().or(self.last_event_id.take());
+            self.retry_ms = event.retry_ms.or(self.retry_ms);
+            if event.is_message()
+                && let Some(came) = sort(
+                    &self.call,
+                    &self.source,
+                    self.sent_id.as_deref(),
+                    event.data,
+                )
+            {
+                self.fruitless = 0;
+                return Some(came);
             }
-            (true, Outcome::Error(_), _) => {
-                Some(Came::Last(edit_error(&self.call, &text).unwrap_or(text)))
-            }
-            (false, _, _) | (true, Outcome::Result(_), None) => {
-                warn!(request_id = %self.call.request_id, "a response that answers another request is left out");
-                None
-            }
+        }
+        self.failed.take().map(Came::Failed)
+    }
+
+    async fn single(&mut self) -> Came {
+        match whole(&mut self.body, self.event_bytes_max).await {
+            Ok(body) => match String::from_utf8(body.to_vec()) {
+                Ok(text) => sort(&self.call, &self.source, self.sent_id.as_deref(), text)
+                    .unwrap_or_else(|| Came::Failed(nonsense())),
+                Err(_not_utf8) => Came::Failed(nonsense()),
+            },
+            Err(refusal) => Came::Failed(refusal),
         }
     }
 
@@ -147,7 +192,7 @@ impl Incoming {
         match resumed {
             Ok(Some(body)) => {
                 self.body = body;
-                self.decoder = Decoder::new(self.event_bytes_max);
+                self.form = Form::Events(Decoder::new(self.event_bytes_max));
                 true
             }
             Ok(None) => false,
@@ -160,22 +205,76 @@ impl Incoming {
 
     /// A refusal in the place of the response: the status has long been sent.
     pub(super) fn refusal(&self, refusal: &Refusal) -> String {
-        let id = self.call.message.id.as_deref().unwrap_or("null");
-        let id = RawValue::from_string(id.to_owned()).ok();
-        let body = error_body(
-            id.as_deref(),
-            refusal.code,
-            &refusal.message,
-            refusal.data.as_deref(),
-        );
-        String::from_utf8(body).unwrap_or_default()
+        refusal_for(&self.call, refusal)
     }
+}
 
-    /// What the caller learns of a reply without a response.
-    pub(super) fn ended_early(&self) -> String {
-        self.refusal(&Refusal {
-            message: "the upstream's reply ended before its result; call again".into(),
-            ..nonsense()
-        })
+/// A refusal as the response to a call.
+pub(super) fn refusal_for(call: &Permitted, refusal: &Refusal) -> String {
+    let id = call.message.id.as_deref().unwrap_or("null");
+    let id = RawValue::from_string(id.to_owned()).ok();
+    whole_text(error_body(
+        id.as_deref(),
+        refusal.code,
+        &refusal.message,
+        refusal.data.as_deref(),
+    ))
+}
+
+/// Tells what a message is; `None` for a response that is nobody's.
+fn sort(call: &Permitted, source: &Source, sent_id: Option<&str>, text: String) -> Option<Came> {
+    let response = match envelope::parse_str(&text) {
+        Ok(Message::Request(_)) => return Some(Came::Question(text)),
+        Ok(Message::Notification(_)) => return Some(Came::Message(text)),
+        Ok(Message::Response(response)) => response,
+        Err(_) => return Some(Came::Failed(nonsense())),
+    };
+    let ours = call.message.id.as_deref().unwrap_or("null");
+    let is_ours = response.id.is_none_or(|id| Some(id.get()) == sent_id);
+    match (is_ours, response.outcome, response.id) {
+        (true, Outcome::Result(result), Some(id)) => {
+            if let Some(asked) = source.asks(call, result.get()) {
+                return Some(Came::Asks(asked));
+            }
+            Some(match edit(call, source, (ours, result.get())) {
+                Ok(None) if id.get() == ours => Came::Last(text),
+                Ok(None) => Came::Last(whole_text(error::result_body(ours, result.get()))),
+                Ok(Some(edited)) => Came::Last(whole_text(edited)),
+                Err(refusal) => Came::Failed(refusal),
+            })
+        }
+        (true, Outcome::Error(_), _) => {
+            let text = edit_error(call, &text).unwrap_or(text);
+            Some(Came::Last(match Some(ours) == sent_id {
+                true => text,
+                false => splice::set_member(&text, "id", ours).unwrap_or(text),
+            }))
+        }
+        (false, _, _) | (true, Outcome::Result(_), None) => {
+            warn!(request_id = %call.request_id, "a response that answers another request is left out");
+            None
+        }
+    }
+}
+
+fn whole_text(body: Vec<u8>) -> String {
+    String::from_utf8(body).unwrap_or_default()
+}
+
+/// What the caller learns of a reply without a response.
+pub(super) fn ended_early() -> Refusal {
+    Refusal {
+        message: "the upstream's reply ended before its result; call again".into(),
+        ..nonsense()
+    }
+}
+
+fn too_large(bytes_max: usize) -> Refusal {
+    let message = format!(
+        "the upstream sent an event that is larger than {bytes_max} bytes, or is not text; ask for less"
+    );
+    Refusal {
+        message: message.into(),
+        ..nonsense()
     }
 }

@@ -12,36 +12,40 @@ use portcullis_protocol::sse::{self, Event};
 use tokio::sync::watch;
 use tracing::warn;
 
-use crate::listener::Body;
-use crate::policy::Permitted;
+use crate::listener::{Body, Reply, reply};
 use crate::router::Edition;
 use crate::session::{EventLog, LogReader, Position, Session};
-use crate::upstream::UpstreamReply;
 
-use super::incoming::{Came, Incoming};
+use super::ask::Sent;
+use super::incoming::{Came, Incoming, ended_early};
+use super::rounds::Rounds;
 use super::{Pipeline, downward};
 
-/// A reply in events, for a client of either era.
-pub(super) fn of_reply(pipeline: &Pipeline, call: Permitted, reply: UpstreamReply) -> Body {
+/// A reply in events, for a client of either era; `first` was read of it already.
+pub(super) fn of_reply(
+    pipeline: &Pipeline,
+    (first, incoming): (Option<Came>, Incoming),
+    sent: Sent,
+) -> Reply {
     let limits = pipeline.limits;
-    let session = call.session.get().cloned();
-    let incoming = Incoming::new(pipeline, call, reply);
-    let Some(session) = session else {
-        return passing(incoming, limits.keep_alive);
+    let Some(session) = incoming.call.session.get().cloned() else {
+        let rounds = Rounds::new(pipeline, sent);
+        return reply::events(passing((first, incoming), rounds, limits.keep_alive));
     };
     let is_primed = session.revision.rules().primed_streams;
     let log = session.open_reply();
     let reader = log.read(None);
+    let rounds = Rounds::new(pipeline, sent);
     pipeline.tracker.spawn(async move {
         let ended = session.ended.clone();
-        let written = write(incoming, &session, &log);
+        let written = write((first, incoming), &rounds, &session, &log);
         let written = tokio::time::timeout(limits.stream_time_max, written);
         if let Some(Err(_elapsed)) = ended.run_until_cancelled(written).await {
             warn!("a reply was cut off: it took longer than a stream may");
         }
         log.end();
     });
-    of_log(reader, is_primed, limits.keep_alive)
+    reply::events(of_log(reader, is_primed, limits.keep_alive))
 }
 
 /// What a log holds and will hold, until another reads it.
@@ -95,51 +99,85 @@ pub(super) fn of_pushes(
 }
 
 /// Writes a reply into its log, to the end.
-async fn write(mut incoming: Incoming, session: &Arc<Session>, log: &EventLog) {
+async fn write(
+    (mut first, mut incoming): (Option<Came>, Incoming),
+    rounds: &Rounds,
+    session: &Arc<Session>,
+    log: &EventLog,
+) {
     loop {
-        match incoming.next().await {
-            Came::Message(message) => {
+        let came = match first.take() {
+            Some(came) => came,
+            None => incoming.next().await,
+        };
+        let last = match came {
+            Came::Message(message) | Came::Question(message) => {
                 let call = incoming.call.call();
                 let passed = downward::pass(call, session, incoming.asker.as_ref(), &message).await;
                 if let Some(passed) = passed {
                     log.append(&passed).await;
                 }
+                continue;
             }
-            Came::Last(message) => return log.append(&message).await,
+            Came::Asks(asked) => match rounds.ask(&incoming.call, session, log, asked).await {
+                Ok(next) => {
+                    incoming = *next;
+                    continue;
+                }
+                Err(refusal) => incoming.refusal(&refusal),
+            },
             // The upstream lets the client wait without a connection, and so does the gateway.
             Came::Nothing if incoming.can_resume() => {
                 if session.revision.rules().primed_streams {
                     log.hang_up();
                 }
-                if !incoming.resume().await {
-                    return log.append(&incoming.ended_early()).await;
+                if incoming.resume().await {
+                    continue;
                 }
+                incoming.refusal(&ended_early())
             }
-            Came::Nothing => return log.append(&incoming.ended_early()).await,
-        }
+            Came::Last(message) => message,
+            Came::Failed(refusal) => incoming.refusal(&refusal),
+            Came::Nothing => incoming.refusal(&ended_early()),
+        };
+        return log.append(&last).await;
     }
 }
 
 /// A reply that lives as long as the client reads it.
-fn passing(incoming: Incoming, keep_alive: Duration) -> Body {
-    let state = Some(incoming);
+fn passing(
+    (first, incoming): (Option<Came>, Incoming),
+    rounds: Rounds,
+    keep_alive: Duration,
+) -> Body {
+    let state = Some((first, incoming, rounds));
     Body::Events(Box::pin(stream::unfold(state, move |state| async move {
-        let mut incoming = state?;
+        let (mut first, mut incoming, rounds) = state?;
         loop {
-            let Ok(came) = tokio::time::timeout(keep_alive, incoming.next()).await else {
-                let mut comment = Vec::new();
-                sse::comment("keep-alive", &mut comment);
-                return Some((Ok(comment.into()), Some(incoming)));
+            let came = match first.take() {
+                Some(came) => came,
+                None => match tokio::time::timeout(keep_alive, incoming.next()).await {
+                    Ok(came) => came,
+                    Err(_elapsed) => {
+                        let mut comment = Vec::new();
+                        sse::comment("keep-alive", &mut comment);
+                        return Some((Ok(comment.into()), Some((None, incoming, rounds))));
+                    }
+                },
             };
-            let (message, rest) = match came {
-                Came::Message(message) => match downward::inform(&incoming, message).await {
-                    Some(message) => (message, Some(incoming)),
+            let last = match came {
+                Came::Message(message) => match downward::inform(&incoming, message) {
+                    Some(message) => {
+                        return Some((Ok(encoded(message)), Some((None, incoming, rounds))));
+                    }
                     None => continue,
                 },
-                Came::Last(message) => (message, None),
-                Came::Nothing => (incoming.ended_early(), None),
+                Came::Question(question) => rounds.suspend(incoming, question).await,
+                Came::Last(message) => message,
+                Came::Failed(refusal) => incoming.refusal(&refusal),
+                Came::Asks(_) | Came::Nothing => incoming.refusal(&ended_early()),
             };
-            return Some((Ok(encoded(message)), rest));
+            return Some((Ok(encoded(last)), None));
         }
     })))
 }

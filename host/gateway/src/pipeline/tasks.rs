@@ -19,6 +19,7 @@ use crate::refusal::Refusal;
 use crate::seal::{Purpose, Seal};
 use crate::upstream::{Outgoing, Upstream};
 
+use super::ask::Sent;
 use super::{Pipeline, ask, back};
 
 impl Pipeline {
@@ -45,7 +46,12 @@ impl Pipeline {
             .request(held.conversation(), outgoing)
             .await
             .map_err(|err| Refusal::from(&err))?;
-        back::carry(self, call, reply).await
+        let sent = Sent {
+            upstream,
+            held,
+            params: Some(params.clone().into()),
+        };
+        back::carry(self, call, (reply, sent)).await
     }
 }
 

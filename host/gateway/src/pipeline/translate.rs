@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::StatusCode;
 use portcullis_protocol::error::INTERNAL_ERROR;
 use portcullis_protocol::revision::Era;
+use portcullis_protocol::rounds::{self, Asked};
 use portcullis_protocol::{bridge, splice};
 use tracing::warn;
 
@@ -30,6 +31,12 @@ impl Source {
             upstream: Arc::clone(reply.body.upstream()),
             seal: Arc::clone(seal),
         }
+    }
+
+    /// What a result asks of a client whose era knows no such results.
+    pub(super) fn asks(&self, call: &Permitted, result: &str) -> Option<Asked> {
+        let crosses = self.era == Era::Stateless && call.era == Era::Session;
+        crosses.then(|| rounds::asked(result)).flatten()
     }
 }
 

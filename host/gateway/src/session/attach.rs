@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use portcullis_protocol::headers::SESSION_ID;
+use portcullis_protocol::lifecycle::merge_capabilities;
+use portcullis_protocol::params::META_CLIENT_CAPABILITIES;
 use portcullis_protocol::revision::Era;
+use portcullis_protocol::splice;
 use portcullis_sandbox::Identity;
 
 use crate::call::{Call, Kind};
@@ -54,7 +57,26 @@ impl Sessions {
             None => Held(self.stateless(
                 (&call.generation.tenant, &call.server.name),
                 call.principal(),
+                &offered(call),
             )),
         }
     }
 }
+
+/// What a stateless caller offers to servers. Who offers nothing is taken to offer everything: an upstream that asks is
+/// then refused in the words of the caller's own era.
+fn offered(call: &Permitted) -> String {
+    let params = call.message.params.as_deref().unwrap_or_default();
+    let meta = splice::get_member(params, "_meta").unwrap_or_default();
+    let declared = splice::get_member(meta, META_CLIENT_CAPABILITIES);
+    let carried = ["/sampling/*", "/elicitation/*", "/roots/*"];
+    let offered = merge_capabilities(declared, &carried);
+    match offered.as_str() {
+        "{}" => EVERYTHING.to_owned(),
+        _ => offered,
+    }
+}
+
+/// All that a client can offer.
+const EVERYTHING: &str =
+    r#"{"elicitation":{"form":{},"url":{}},"roots":{},"sampling":{"context":{},"tools":{}}}"#;

@@ -72,8 +72,9 @@ type Shard = Mutex<HashMap<String, Arc<Session>>>;
 /// All sessions of this process.
 pub struct Sessions {
     shards: [Shard; SHARDS_LEN],
-    /// Conversations of stateless callers, by owner.
-    stateless: Mutex<HashMap<Owner, Arc<Session>>>,
+    /// Conversations of stateless callers, by owner and by what the caller offers to servers.
+    stateless: Mutex<HashMap<(Owner, String), Arc<Session>>>,
+
     hasher: RandomState,
     started: Instant,
     limits: SessionLimits,
@@ -157,8 +158,13 @@ impl Sessions {
 
     /// The conversation that a stateless principal's calls share, so that a call costs one upstream request.
     #[must_use]
-    pub fn stateless(&self, (tenant, server): (&str, &str), principal: &str) -> Arc<Session> {
-        let owner = owner((tenant, server), principal);
+    pub fn stateless(
+        &self,
+        (tenant, server): (&str, &str),
+        principal: &str,
+        capabilities: &str,
+    ) -> Arc<Session> {
+        let owner = (owner((tenant, server), principal), capabilities.to_owned());
         let mut sessions = self
             .stateless
             .lock()
@@ -169,10 +175,10 @@ impl Sessions {
         }
         let opening = Opening {
             revision: Revision::newest(),
-            capabilities: "{}",
+            capabilities,
             edition: Edition::default(),
         };
-        let session = self.new_session(String::new(), owner.clone(), opening);
+        let session = self.new_session(String::new(), owner.0.clone(), opening);
         // Past the bound a conversation serves one call: slower, and nothing piles up.
         if sessions.len() < self.limits.sessions_max {
             sessions.insert(owner, Arc::clone(&session));
@@ -345,7 +351,7 @@ mod tests {
     fn unused_sessions_expire() {
         let sessions = sessions(10, Duration::ZERO);
         let id = sessions.open(AT, "alice", OPENING).unwrap().id().to_owned();
-        let _ = sessions.stateless(AT, "bob");
+        let _ = sessions.stateless(AT, "bob", "{}");
         assert_eq!(
             sessions.find(Some(&id), AT, "alice").err(),
             Some(SessionError::Gone)
@@ -357,8 +363,10 @@ mod tests {
     #[test]
     fn stateless_principals_do_not_share() {
         let sessions = sessions(10, Duration::from_secs(60));
-        let alice = sessions.stateless(AT, "alice");
-        assert!(Arc::ptr_eq(&alice, &sessions.stateless(AT, "alice")));
-        assert!(!Arc::ptr_eq(&alice, &sessions.stateless(AT, "bob")));
+        let alice = sessions.stateless(AT, "alice", "{}");
+        assert!(Arc::ptr_eq(&alice, &sessions.stateless(AT, "alice", "{}")));
+        assert!(!Arc::ptr_eq(&alice, &sessions.stateless(AT, "bob", "{}")));
+        let offering = sessions.stateless(AT, "alice", r#"{"sampling":{}}"#);
+        assert!(!Arc::ptr_eq(&alice, &offering));
     }
 }

@@ -3,10 +3,12 @@
 //! Comes with a reply or with a pushed message; the pipeline keeps it with the question, and the client's answer goes
 //! back through it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use portcullis_protocol::envelope::{self, Message};
+use tokio::sync::oneshot;
 
 use super::error::UpstreamError;
 use super::http::{self, HttpSession, Wire};
@@ -26,7 +28,12 @@ pub struct Asker(Way);
 enum Way {
     Session(Arc<Wire>, Arc<HttpSession>),
     Process(Arc<Process>),
+    /// The gateway asks for an upstream that asks in results, and waits itself.
+    Gateway(Arc<Waiting>),
 }
+
+/// Who waits for an answer; taken by the first that comes.
+type Waiting = Mutex<Option<oneshot::Sender<Bytes>>>;
 
 impl Asker {
     pub(super) fn session(wire: &Arc<Wire>, session: &Arc<HttpSession>) -> Self {
@@ -37,6 +44,14 @@ impl Asker {
         Self(Way::Process(Arc::clone(process)))
     }
 
+    /// One whose answer comes out here.
+    #[must_use]
+    pub fn waiting() -> (Self, oneshot::Receiver<Bytes>) {
+        let (answer, answered) = oneshot::channel();
+        let waiting = Arc::new(Mutex::new(Some(answer)));
+        (Self(Way::Gateway(waiting)), answered)
+    }
+
     /// Delivers a whole message: the answer to what was asked, or what becomes of it meanwhile.
     ///
     /// # Errors
@@ -45,6 +60,15 @@ impl Asker {
         match &self.0 {
             Way::Session(wire, session) => session.tell(wire, message).await,
             Way::Process(process) => process.tell(&message).await,
+            Way::Gateway(waiting) => {
+                let is_answer = matches!(envelope::parse(&message), Ok(Message::Response(_)));
+                let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(answer) = waiting.take_if(|_| is_answer) {
+                    // Who waited may have given up.
+                    answer.send(message).ok();
+                }
+                Ok(())
+            }
         }
     }
 
@@ -68,7 +92,7 @@ impl Asker {
                 Ok(body.map(|body| UpstreamBody::http(&wire.name, None, body)))
             }
             // What a process has written is not written again.
-            Way::Process(_) => Ok(None),
+            Way::Process(_) | Way::Gateway(_) => Ok(None),
         }
     }
 }
@@ -78,7 +102,8 @@ impl PartialEq for Asker {
         match (&self.0, &other.0) {
             (Way::Session(_, one), Way::Session(_, other)) => Arc::ptr_eq(one, other),
             (Way::Process(one), Way::Process(other)) => Arc::ptr_eq(one, other),
-            (Way::Session(..), Way::Process(_)) | (Way::Process(_), Way::Session(..)) => false,
+            (Way::Gateway(one), Way::Gateway(other)) => Arc::ptr_eq(one, other),
+            (Way::Session(..) | Way::Process(_) | Way::Gateway(_), _) => false,
         }
     }
 }

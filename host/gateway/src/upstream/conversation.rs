@@ -22,7 +22,29 @@ pub struct Conversation {
     /// Tells callers of one shared process apart.
     uid: u64,
     slots: Mutex<Vec<Arc<Slot>>>,
+    /// What is watched at upstreams that have no sessions.
+    watched: Mutex<Vec<Watched>>,
     client: Arc<Client>,
+}
+
+/// Resources of one upstream that the client has subscribed to.
+#[derive(Debug)]
+struct Watched {
+    wire: Arc<Wire>,
+    uris: Vec<String>,
+    /// Ends the request that listens for them.
+    _listening: DropGuard,
+}
+
+/// Whoever listens to a conversation.
+#[derive(Debug, Clone)]
+pub(super) struct Listener(Arc<Client>);
+
+impl Listener {
+    /// Where messages go by now, if anywhere.
+    pub(super) fn inbox(&self) -> Option<Arc<dyn Inbox>> {
+        self.0.inbox()
+    }
 }
 
 /// Who is behind a conversation.
@@ -60,6 +82,7 @@ impl Conversation {
         Self {
             uid: NEXT_UID.fetch_add(1, Ordering::Relaxed),
             slots: Mutex::default(),
+            watched: Mutex::default(),
             client: Arc::new(Client {
                 capabilities: capabilities.into(),
                 inbox: Mutex::default(),
@@ -68,12 +91,45 @@ impl Conversation {
         }
     }
 
+    /// What its client offers to servers, as JSON text.
+    #[must_use]
+    pub fn capabilities(&self) -> &str {
+        &self.client.capabilities
+    }
+
     /// From now on, what upstreams send outside of replies goes to this inbox.
     pub fn listen(&self, inbox: Arc<dyn Inbox>) {
         self.client.set_inbox(inbox);
         for slot in self.lock().iter() {
             slot.follow();
         }
+    }
+
+    /// Whoever listens, now or later.
+    pub(super) fn listener(&self) -> Listener {
+        Listener(Arc::clone(&self.client))
+    }
+
+    /// Changes what is watched at an upstream. What to listen for from now on, if anything, and what ends it.
+    pub(super) fn watch(
+        &self,
+        wire: &Arc<Wire>,
+        change: impl FnOnce(&mut Vec<String>),
+    ) -> Option<(Vec<String>, CancellationToken)> {
+        let mut all = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = all.iter().position(|known| Arc::ptr_eq(&known.wire, wire));
+        let mut uris = place.map_or_else(Vec::new, |place| all.swap_remove(place).uris);
+        change(&mut uris);
+        if uris.is_empty() {
+            return None;
+        }
+        let stop = self.client.ended.child_token();
+        all.push(Watched {
+            wire: Arc::clone(wire),
+            uris: uris.clone(),
+            _listening: stop.clone().drop_guard(),
+        });
+        Some((uris, stop))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Slot>>> {

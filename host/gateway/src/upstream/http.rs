@@ -24,6 +24,7 @@ mod pool;
 mod probe;
 mod receive;
 mod session;
+mod subscribe;
 mod wire;
 
 pub(super) use abandon::Abandon;
@@ -186,6 +187,11 @@ impl HttpUpstream {
         };
         match (speaks.era_for(out.era), &speaks.stateless) {
             (Era::Stateless, Some(stateless)) => {
+                if out.era == Era::Session
+                    && let Some(answer) = self.subscribe(conversation, out, &speaks)
+                {
+                    return Ok(answer);
+                }
                 self.call_stateless(out, stateless.revision, &stateless.headers)
                     .await
             }

@@ -76,6 +76,7 @@ impl Upstream {
             params: Some(&params),
             original: None,
             headers: &headers,
+            capabilities: CAPABILITIES,
             log_level: None,
         };
         let reply = self.request(conversation, out).await?;

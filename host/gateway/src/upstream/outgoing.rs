@@ -12,7 +12,7 @@ use portcullis_protocol::revision::{Era, Revision};
 use portcullis_protocol::splice::{self, SpliceError};
 
 /// What the gateway can do for an upstream, as JSON text: nothing that an upstream could ask for.
-pub(super) const CAPABILITIES: &str = "{}";
+pub const CAPABILITIES: &str = "{}";
 /// Who the gateway is, as JSON text.
 pub(super) const CLIENT_INFO: &str = concat!(
     r#"{"name":"portcullis","version":""#,
@@ -37,6 +37,8 @@ pub struct Outgoing<'a> {
     pub original: Option<Bytes>,
     /// The client's headers. Only those of tracing and of tool parameters are passed on.
     pub headers: &'a HeaderMap,
+    /// What the client's session offers to servers, as JSON text.
+    pub capabilities: &'a str,
     /// The least severe log message that the client's session wants, where it said so.
     pub log_level: Option<&'a str>,
 }
@@ -113,7 +115,7 @@ fn translated(
             let sender = Sender {
                 revision,
                 client_info: Some(CLIENT_INFO),
-                capabilities: CAPABILITIES,
+                capabilities: out.capabilities,
                 log_level: out.log_level,
             };
             bridge::to_stateless_params(out.params, &sender).map(Some)

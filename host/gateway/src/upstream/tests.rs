@@ -110,6 +110,7 @@ fn outgoing_of<'a>(ask: Ask<'a>, headers: &'a HeaderMap) -> Outgoing<'a> {
         params: Some(ask.params),
         original: None,
         headers,
+        capabilities: "{}",
         log_level: None,
     }
 }

@@ -12,6 +12,7 @@ use tokio_util::sync::DropGuard;
 use tokio_util::task::TaskTracker;
 
 use super::http::{message_of, result_of};
+use super::outgoing::CAPABILITIES;
 use super::{Conversation, Inbox, Outgoing, Transport, Upstream, UpstreamError};
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -96,6 +97,7 @@ impl Upstream {
             params: Some(&params),
             original: None,
             headers: &http::HeaderMap::new(),
+            capabilities: CAPABILITIES,
             log_level: None,
         };
         let reply = self.request(conversation, out).await?;

@@ -120,6 +120,7 @@ impl Listener {
             params: Some(&params),
             original: None,
             headers: &http::HeaderMap::new(),
+            capabilities: CAPABILITIES,
             log_level: None,
         };
         let mut headers = stateless.headers.clone();

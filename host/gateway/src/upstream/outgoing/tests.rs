@@ -11,6 +11,7 @@ fn out<'a>(era: Era, params: Option<&'a str>, headers: &'a HeaderMap) -> Outgoin
         params,
         original: None,
         headers,
+        capabilities: "{}",
         log_level: None,
     }
 }
