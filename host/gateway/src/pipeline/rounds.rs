@@ -359,7 +359,7 @@ async fn ask_all(
     let mut waiting = Vec::with_capacity(asked.requests.len());
     for (key, request) in &asked.requests {
         let (asker, answer) = Asker::waiting();
-        let ours = downward::enlist(session, asker, "null", None).await;
+        let ours = downward::enlist(session, asker, "0", None).await;
         let question = rounds::as_request(&ours, request).ok_or_else(super::translate::nonsense)?;
         downward::admit_question(call.call(), &question)?;
         log.append(&question).await;

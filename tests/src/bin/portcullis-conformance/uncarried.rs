@@ -16,6 +16,10 @@ pub struct Uncarried {
 
 const TASKS: &str = "tasks are an extension of 2026-07-28: a server of the session era makes none, and its calls end with their result";
 
+const ONE_BY_ONE: &str = "a server of the session era asks one question after the other, so the gateway never knows of three at once";
+
+const KEYS: &str = "questions of the session era have no keys, and the scenario wants the key that the server of its own era chose";
+
 /// The eras are the suite's; the upstream speaks the other.
 const CROSSED: &[Uncarried] = &[
     stateless("tasks-lifecycle", TASKS),
@@ -26,6 +30,8 @@ const CROSSED: &[Uncarried] = &[
     stateless("tasks-request-headers", TASKS),
     stateless("tasks-dispatch-and-envelope", TASKS),
     stateless("tasks-mrtr-composition", TASKS),
+    stateless("input-required-result-multiple-input-requests", ONE_BY_ONE),
+    stateless("input-required-result-basic-elicitation", KEYS),
 ];
 
 const fn stateless(scenario: &'static str, why: &'static str) -> Uncarried {
