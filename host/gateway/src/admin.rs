@@ -11,6 +11,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware;
 use axum::routing::get;
 use tokio_util::task::TaskTracker;
+use url::Url;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -19,8 +20,10 @@ use crate::config::Settings;
 use crate::model::Secret;
 use crate::store::Store;
 use crate::tenancy::Registry;
+use crate::upstream::Upstreams;
 
 mod auth;
+mod authorization;
 mod changes;
 mod edit;
 mod extract;
@@ -39,6 +42,7 @@ mod tenants;
 mod tests;
 mod validate;
 
+pub use authorization::CALLBACK_PATH;
 pub use problem::Problem;
 pub use restore::{Restored, restore};
 
@@ -53,8 +57,12 @@ pub struct AdminParts {
     pub store: Arc<dyn Store>,
     /// What is served.
     pub registry: Arc<Registry>,
+    /// The upstreams that are served.
+    pub upstreams: Arc<Upstreams>,
     /// The token that every caller presents.
     pub token: Secret,
+    /// Where people are sent back to who consented to something.
+    pub callback_url: Option<Url>,
     /// Shown, redacted, by `/config`.
     pub settings: Arc<Settings>,
     /// The text of `/metrics`.
@@ -95,7 +103,7 @@ impl AdminState {
     }
 }
 
-/// The admin plane as a service: everything authenticated but the probes.
+/// The admin plane as a service: everything authenticated but the probes, and browsers that bring back a consent.
 pub fn router(state: AdminState) -> Router {
     let (api, openapi) = api().split_for_parts();
     let openapi = Arc::new(openapi);
@@ -112,6 +120,7 @@ pub fn router(state: AdminState) -> Router {
         ));
     guarded
         .merge(operations::probes().method_not_allowed_fallback(problem::method_not_allowed))
+        .merge(authorization::callback().method_not_allowed_fallback(problem::method_not_allowed))
         .with_state(state)
 }
 
@@ -134,6 +143,11 @@ fn api() -> OpenApiRouter<AdminState> {
             resources::show_upstream,
             resources::put_upstream,
             resources::delete_upstream
+        ))
+        .routes(routes!(
+            authorization::show,
+            authorization::begin,
+            authorization::forget
         ))
         .routes(routes!(resources::list_servers))
         .routes(routes!(

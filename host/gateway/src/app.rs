@@ -113,7 +113,7 @@ pub async fn start_with(
         bounds,
         stop.clone(),
     ));
-    let api = admin::router(parts.admin(settings, admin_token.clone(), &tasks));
+    let api = admin::router(parts.admin(settings, (admin_token.clone(), addresses.1), &tasks));
     let stopped = stop.clone();
     listeners.spawn(async move {
         let served = axum::serve(admin, api)

@@ -12,6 +12,7 @@ pub mod upstream;
 pub mod call;
 pub mod refusal;
 pub mod seal;
+mod signing;
 mod thread;
 
 pub mod admin;

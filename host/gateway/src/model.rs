@@ -8,14 +8,18 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+mod auth;
 mod chain;
+mod grant;
 mod names;
 mod plugin_ref;
 mod resource;
 mod secret;
 mod secrets;
 
+pub use auth::{AuthSpec, GrantType, OauthClientSpec, OauthSpec};
 pub use chain::{BindingLimits, BindingSpec, ChainSpec, InstanceClass, OnFailure, Selector};
+pub use grant::{AuthMethod, Grant, Registration, Tokens};
 pub use names::{InvalidName, check_name};
 pub use plugin_ref::{InvalidPluginRef, PluginRef};
 pub use resource::{Resource, ResourceKind, ResourceSpec};
@@ -49,6 +53,9 @@ pub struct UpstreamSpec {
     /// Headers added to every request to `url`. Values are never shown again.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, Secret>,
+    /// How the gateway proves itself to `url`, where static headers are not enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<AuthSpec>,
     /// Longest wait for a call's reply to begin, in milliseconds.
     #[serde(default = "default_timeout_ms")]
     pub timeout_ms: u64,

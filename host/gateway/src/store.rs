@@ -1,13 +1,14 @@
 //! The store: desired state that survives a restart.
 //!
 //! The admin plane writes it, and `tenancy` is rebuilt from it at start. It is never read on the request path,
-//! and it never interprets a document: validity is the admin plane's, uniqueness and references are the store's.
+//! and it never interprets a document: validity is the admin plane's, uniqueness and references are the store's. Beside
+//! it lies what upstreams were granted, which they write themselves.
 
 use async_trait::async_trait;
 use serde_json::Value;
 
 use crate::model::{
-    ChainSpec, KeyRecord, PluginRef, Resource, ResourceKind, TenantSpec, TenantState,
+    ChainSpec, Grant, KeyRecord, PluginRef, Resource, ResourceKind, TenantSpec, TenantState,
 };
 
 mod error;
@@ -189,4 +190,23 @@ pub trait Store: Send + Sync {
 
     /// How much there is.
     async fn counts(&self) -> Result<Counts, StoreError>;
+}
+
+/// What came of upstreams' authorizations: not desired state, but what a person should not have to give again. Upstreams
+/// read it once, and write it when a server gave them something that it would not give again.
+#[async_trait]
+pub trait Grants: std::fmt::Debug + Send + Sync {
+    /// What is kept for an upstream.
+    async fn grant(&self, tenant: &str, upstream: &str) -> Result<Option<Grant>, StoreError>;
+
+    /// Keeps it, with its secrets, in place of what was there. Nothing is kept for an upstream that is not there.
+    async fn put_grant(
+        &self,
+        tenant: &str,
+        upstream: &str,
+        grant: &Grant,
+    ) -> Result<(), StoreError>;
+
+    /// Forgets it.
+    async fn delete_grant(&self, tenant: &str, upstream: &str) -> Result<(), StoreError>;
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 mod asker;
+mod authorize;
 mod changes;
 mod conversation;
 mod error;
@@ -20,6 +21,7 @@ mod inbox;
 mod limits;
 mod list;
 mod metrics;
+mod oauth;
 mod outgoing;
 mod registry;
 mod reply;
@@ -32,6 +34,7 @@ pub use conversation::Conversation;
 pub use error::{SetupError, UpstreamError};
 pub use inbox::Inbox;
 pub use limits::UpstreamLimits;
+pub use oauth::{Asked, AuthorizationState, AuthorizationView, Callback, OauthError};
 pub use outgoing::Outgoing;
 pub use registry::Upstreams;
 pub use reply::{ReplyKind, UpstreamBody, UpstreamReply};
@@ -43,6 +46,7 @@ use self::flight::{Flight, Load};
 use self::health::Health;
 use self::http::{HttpUpstream, Means, Wire};
 use self::metrics::Meters;
+use self::oauth::Credential;
 use self::registry::Shared;
 use self::stdio::{Setup, StdioUpstream};
 use crate::model::UpstreamSpec;
@@ -73,12 +77,15 @@ enum Transport {
 impl Upstream {
     fn new(
         (tenant, name): (&str, &str),
-        spec: &UpstreamSpec,
+        (spec, credential): (&UpstreamSpec, Result<Option<Arc<Credential>>, String>),
         meters: &Arc<Meters>,
         shared: &Shared,
     ) -> Self {
         let name: Arc<str> = Arc::from(name);
-        let transport = Transport::new(&name, spec, meters, shared);
+        let transport = match credential {
+            Ok(credential) => Transport::new(&name, (spec, credential), meters, shared),
+            Err(reason) => Transport::Broken(reason),
+        };
         if let Transport::Broken(reason) = &transport {
             tracing::warn!(tenant, upstream = %name, reason, "upstream cannot be used");
         }
@@ -196,7 +203,12 @@ impl Upstream {
 }
 
 impl Transport {
-    fn new(name: &Arc<str>, spec: &UpstreamSpec, meters: &Arc<Meters>, shared: &Shared) -> Self {
+    fn new(
+        name: &Arc<str>,
+        (spec, credential): (&UpstreamSpec, Option<Arc<Credential>>),
+        meters: &Arc<Meters>,
+        shared: &Shared,
+    ) -> Self {
         let timeout = Duration::from_millis(spec.timeout_ms.max(1));
         match (spec.url.as_deref(), spec.command.split_first()) {
             (Some(url), None) => {
@@ -205,6 +217,7 @@ impl Transport {
                     limits: Arc::clone(&shared.limits),
                     tracker: shared.tracker.clone(),
                     meters: Arc::clone(meters),
+                    credential,
                 };
                 match Wire::new(name, url, spec, means) {
                     Ok(wire) => Self::Http(HttpUpstream::new(Arc::new(wire), timeout)),

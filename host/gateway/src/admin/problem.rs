@@ -11,7 +11,9 @@ use utoipa::ToSchema;
 
 use crate::model::NothingToKeep;
 use crate::store::StoreError;
+use crate::telemetry::logs::chain;
 use crate::tenancy::{PluginRefused, PrepareError};
+use crate::upstream::OauthError;
 
 /// An error as callers of the admin API get it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -125,6 +127,21 @@ impl Problem {
             "The admin token is missing or wrong",
             detail,
         )
+    }
+
+    /// An upstream that cannot be authorized. The operator reads here what stands in the way.
+    #[must_use]
+    pub fn authorization(error: &OauthError) -> Self {
+        match error {
+            OauthError::NoConsentNeeded => Self::conflict("no-consent-needed", error.to_string()),
+            OauthError::Busy => Self::conflict("limit-reached", error.to_string()),
+            other => Self::new(
+                StatusCode::BAD_GATEWAY,
+                "authorization-failed",
+                "The upstream cannot be authorized",
+                chain(other),
+            ),
+        }
     }
 
     /// A failure of the inside; `source` is for the log alone.

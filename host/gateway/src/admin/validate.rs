@@ -6,6 +6,7 @@ use crate::model::check_name;
 
 use super::Problem;
 
+mod auth;
 mod chain;
 mod identity;
 mod server;

@@ -1,6 +1,6 @@
 //! The parts of a gateway, opened and closed in order.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,8 +10,9 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::warn;
+use url::Url;
 
-use crate::admin::{AdminParts, AdminState};
+use crate::admin::{AdminParts, AdminState, CALLBACK_PATH};
 use crate::config::Settings;
 use crate::listener::Guard;
 use crate::model::Secret;
@@ -53,8 +54,12 @@ impl Parts {
             instances_max: u32::try_from(settings.sandbox.instances_max).unwrap_or(u32::MAX),
             ..SandboxSettings::default()
         })?;
-        let upstreams =
-            Upstreams::new(metrics.registry(), UpstreamLimits::default(), tasks.clone())?;
+        let upstreams = Upstreams::new(
+            metrics.registry(),
+            UpstreamLimits::default(),
+            tasks.clone(),
+            Arc::<SqliteStore>::clone(&store),
+        )?;
         let services = SharedServices::new(ServicesParts {
             state: Arc::new(StateRoom::new(
                 StateBounds::default(),
@@ -135,14 +140,16 @@ impl Parts {
     pub(super) fn admin(
         &self,
         settings: Settings,
-        token: Secret,
+        (token, address): (Secret, SocketAddr),
         tasks: &TaskTracker,
     ) -> AdminState {
         let (metrics, ready) = (Arc::clone(&self.metrics), Arc::clone(&self.ready));
         AdminState::new(AdminParts {
             store: Arc::<SqliteStore>::clone(&self.store),
             registry: Arc::clone(&self.registry),
+            upstreams: Arc::clone(&self.upstreams),
             token,
+            callback_url: callback_url(&settings, address),
             settings: Arc::new(settings),
             metrics: Arc::new(move || metrics.render()),
             ready: Arc::new(move || ready.load(Ordering::Relaxed)),
@@ -169,4 +176,17 @@ impl Parts {
         }
         self.store.close().await;
     }
+}
+
+/// Where people are sent back to who consented to something.
+fn callback_url(settings: &Settings, admin: SocketAddr) -> Option<Url> {
+    let local = |ip: IpAddr| match ip {
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+    };
+    let ip = admin.ip();
+    let host = if ip.is_unspecified() { local(ip) } else { ip };
+    let here = SocketAddr::from((host, admin.port()));
+    let own = || Url::parse(&format!("http://{here}{CALLBACK_PATH}")).ok();
+    settings.oauth_callback_url.clone().or_else(own)
 }

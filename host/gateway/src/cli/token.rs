@@ -8,6 +8,7 @@ use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Map, Value, json};
 
 use super::{CliError, Output};
+use crate::signing::signers as signers_of;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -196,15 +197,7 @@ fn signers(args: &TokenArgs) -> Result<Vec<(Algorithm, EncodingKey)>, CliError> 
             "HS256 takes a shared secret: give --secret-file".to_owned(),
         ));
     }
-    let found = if let Ok(key) = EncodingKey::from_rsa_pem(&pem) {
-        vec![(Algorithm::RS256, key)]
-    } else if let Ok(key) = EncodingKey::from_ec_pem(&pem) {
-        vec![(Algorithm::ES256, key.clone()), (Algorithm::ES384, key)]
-    } else if let Ok(key) = EncodingKey::from_ed_pem(&pem) {
-        vec![(Algorithm::EdDSA, key)]
-    } else {
-        Vec::new()
-    };
+    let found = signers_of(&pem);
     Ok(match args.alg {
         Some(alg) => found
             .into_iter()

@@ -45,6 +45,7 @@ const KEYS: &[(&str, Form)] = &[
     ("catalogue.grace_s", Form::Number),
     ("allowed_origins", Form::List),
     ("default_server", Form::Text),
+    ("oauth_callback_url", Form::Text),
     ("drain_timeout_s", Form::Number),
     ("worker_threads", Form::Number),
     ("sandbox.instances_max", Form::Number),

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::Deserialize;
+use url::Url;
 
 use crate::model::Secret;
 
@@ -24,6 +25,7 @@ pub struct RawSettings {
     pub catalogue: RawCatalogue,
     pub allowed_origins: Option<Vec<String>>,
     pub default_server: Option<String>,
+    pub oauth_callback_url: Option<Url>,
     pub drain_timeout_s: Option<u64>,
     pub worker_threads: Option<u64>,
     pub sandbox: RawSandbox,
@@ -95,6 +97,7 @@ impl RawSettings {
             catalogue: self.catalogue.over(under.catalogue),
             allowed_origins: self.allowed_origins.or(under.allowed_origins),
             default_server: self.default_server.or(under.default_server),
+            oauth_callback_url: self.oauth_callback_url.or(under.oauth_callback_url),
             drain_timeout_s: self.drain_timeout_s.or(under.drain_timeout_s),
             worker_threads: self.worker_threads.or(under.worker_threads),
             sandbox: RawSandbox {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use url::Url;
 use utoipa::ToSchema;
 
 use crate::model::{Secret, check_name};
@@ -40,6 +41,8 @@ pub struct Settings {
     pub allowed_origins: Vec<String>,
     /// Server that `/mcp` means when no server claims the request's host.
     pub default_server: Option<String>,
+    /// Where browsers reach `/oauth/callback` of the admin listener; none for its address.
+    pub oauth_callback_url: Option<Url>,
     /// At shutdown, how long requests in flight may go on, in seconds.
     pub drain_timeout_s: u64,
     /// Threads that serve connections; none for one for each processor.
@@ -190,6 +193,7 @@ impl Default for Settings {
             },
             allowed_origins: Vec::new(),
             default_server: None,
+            oauth_callback_url: None,
             drain_timeout_s: 30,
             worker_threads: None,
             sandbox: SandboxSettings {
@@ -232,6 +236,7 @@ impl TryFrom<RawSettings> for Settings {
             catalogue: catalogue(raw.catalogue, default.catalogue)?,
             allowed_origins: origins(raw.allowed_origins.unwrap_or_default())?,
             default_server: default_server(raw.default_server)?,
+            oauth_callback_url: callback_url(raw.oauth_callback_url)?,
             drain_timeout_s: between(
                 "drain_timeout_s",
                 raw.drain_timeout_s.unwrap_or(default.drain_timeout_s),
@@ -352,6 +357,22 @@ fn default_server(name: Option<String>) -> Result<Option<String>, InvalidSetting
         check_name(name).map_err(|error| invalid("default_server", error.to_string()))?;
     }
     Ok(name)
+}
+
+/// RFC 6749, section 3.1.2: absolute, and without a fragment. What is asked for goes into the query.
+fn callback_url(url: Option<Url>) -> Result<Option<Url>, InvalidSetting> {
+    let Some(url) = url else { return Ok(None) };
+    let is_web = matches!(url.scheme(), "http" | "https");
+    let is_bare = url.username().is_empty() && url.password().is_none();
+    if is_web && is_bare && url.query().is_none() && url.fragment().is_none() {
+        Ok(Some(url))
+    } else {
+        let message = format!(
+            "`{}` is not possible: write it as https://gateway.example/oauth/callback",
+            url.as_str().chars().take(80).collect::<String>()
+        );
+        Err(invalid("oauth_callback_url", message))
+    }
 }
 
 /// An origin is scheme, host and port, and nothing else (RFC 6454, section 6.1).

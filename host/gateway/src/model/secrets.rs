@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 use thiserror::Error;
 
-use super::{IssuerSpec, Secret, ServerSpec, UpstreamSpec};
+use super::{AuthSpec, IssuerSpec, Secret, ServerSpec, UpstreamSpec};
 
 /// What `GET` shows in place of a secret.
 pub const REDACTED: &str = "***";
@@ -81,7 +81,18 @@ impl HoldsSecrets for UpstreamSpec {
             .headers
             .iter_mut()
             .map(|(name, secret)| (format!("/headers/{}", pointer_segment(name)), secret));
-        env.chain(headers).collect()
+        let client = self.auth.iter_mut().flat_map(|AuthSpec::Oauth(oauth)| {
+            let client = &mut oauth.client;
+            let secret = client.secret.iter_mut().map(|secret| ("secret", secret));
+            secret.chain(
+                client
+                    .private_key
+                    .iter_mut()
+                    .map(|key| ("private_key", key)),
+            )
+        });
+        let client = client.map(|(field, secret)| (format!("/auth/oauth/client/{field}"), secret));
+        env.chain(headers).chain(client).collect()
     }
 }
 
@@ -112,13 +123,18 @@ mod tests {
 
     #[test]
     fn a_stored_document_comes_back_with_its_secrets_and_is_shown_without() {
-        let document = json!({"url": "https://a.example/", "headers": {"x/~y": "s1"}, "env": {"K": "s2"}, "timeout_ms": 5});
+        let document = json!({
+            "url": "https://a.example/", "headers": {"x/~y": "s1"}, "env": {"K": "s2"}, "timeout_ms": 5,
+            "auth": {"oauth": {"grant": "client-credentials", "client": {"id": "c", "secret": "s3", "private_key": "s4"}}},
+        });
         let spec = upstream(document.clone());
         let stored = to_stored(&spec).unwrap();
         assert_eq!(stored, document);
         assert_eq!(upstream(stored), spec);
         let shown = serde_json::to_string(&spec).unwrap();
-        assert!(!shown.contains("s1") && !shown.contains("s2"), "{shown}");
+        for secret in ["s1", "s2", "s3", "s4"] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
     }
 
     #[test]

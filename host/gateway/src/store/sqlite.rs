@@ -8,11 +8,12 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
-use crate::model::{KeyRecord, PluginRef, Resource, ResourceKind, TenantSpec, TenantState};
+use crate::model::{Grant, KeyRecord, PluginRef, Resource, ResourceKind, TenantSpec, TenantState};
 
-use super::{Counts, NewChain, NewPlugin, PluginRecord, Put, Revision, Store, StoreError};
+use super::{Counts, Grants, NewChain, NewPlugin, PluginRecord, Put, Revision, Store, StoreError};
 
 mod chains;
+mod grants;
 mod open;
 mod plugins;
 mod resources;
@@ -22,6 +23,7 @@ mod tenants;
 mod tests;
 
 /// The store in one SQLite file, `portcullis.db`.
+#[derive(Debug)]
 pub struct SqliteStore {
     pool: SqlitePool,
     path: PathBuf,
@@ -145,5 +147,25 @@ impl Store for SqliteStore {
 
     async fn counts(&self) -> Result<Counts, StoreError> {
         tenants::counts(self).await
+    }
+}
+
+#[async_trait]
+impl Grants for SqliteStore {
+    async fn grant(&self, tenant: &str, upstream: &str) -> Result<Option<Grant>, StoreError> {
+        grants::find(self, tenant, upstream).await
+    }
+
+    async fn put_grant(
+        &self,
+        tenant: &str,
+        upstream: &str,
+        grant: &Grant,
+    ) -> Result<(), StoreError> {
+        grants::put(self, tenant, upstream, grant).await
+    }
+
+    async fn delete_grant(&self, tenant: &str, upstream: &str) -> Result<(), StoreError> {
+        grants::delete(self, tenant, upstream).await
     }
 }

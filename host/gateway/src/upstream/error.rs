@@ -14,6 +14,8 @@ use portcullis_protocol::splice::SpliceError;
 use portcullis_protocol::sse::SseError;
 use thiserror::Error;
 
+use super::oauth::OauthError;
+
 mod public;
 
 /// Why the upstreams could not be set up.
@@ -85,6 +87,15 @@ pub enum UpstreamError {
         upstream: Arc<str>,
         /// The time it had.
         timeout_ms: u64,
+    },
+    /// It asks for an access token, and the gateway has none that it takes.
+    #[error("upstream {upstream} cannot be used without authorization")]
+    Unauthorized {
+        /// The upstream.
+        upstream: Arc<str>,
+        /// Why there is none.
+        #[source]
+        source: Arc<OauthError>,
     },
     /// An HTTP status that carries no reply.
     #[error("upstream {upstream} answered with HTTP status {status}")]
@@ -254,6 +265,7 @@ impl UpstreamError {
             Self::Connect { .. } => "connect",
             Self::Interrupted { .. } => "interrupted",
             Self::Timeout { .. } => "timeout",
+            Self::Unauthorized { .. } => "unauthorized",
             Self::Status { .. } => "status",
             Self::ContentType { .. } => "content_type",
             Self::Body { .. } => "body",
@@ -272,7 +284,7 @@ impl UpstreamError {
     }
 
     /// Every value that [`UpstreamError::label`] can have.
-    pub(super) const LABELS: [&'static str; 18] = [
+    pub(super) const LABELS: [&'static str; 19] = [
         "misconfigured",
         "unhealthy",
         "busy",
@@ -280,6 +292,7 @@ impl UpstreamError {
         "connect",
         "interrupted",
         "timeout",
+        "unauthorized",
         "status",
         "content_type",
         "body",
@@ -304,6 +317,7 @@ impl UpstreamError {
             | Self::Connect { upstream, .. }
             | Self::Interrupted { upstream, .. }
             | Self::Timeout { upstream, .. }
+            | Self::Unauthorized { upstream, .. }
             | Self::Status { upstream, .. }
             | Self::ContentType { upstream, .. }
             | Self::Body { upstream, .. }
@@ -359,6 +373,7 @@ impl UpstreamError {
             | Self::Unhealthy { .. }
             | Self::Busy { .. }
             | Self::Stopped { .. }
+            | Self::Unauthorized { .. }
             | Self::Params { .. }
             | Self::Restarting { .. } => Blame::Unknown,
         }

@@ -28,16 +28,17 @@ mod subscribe;
 mod wire;
 
 pub(super) use abandon::Abandon;
-pub(super) use client::{Client, ResponseBody};
+pub(super) use client::{Client, ResponseBody, SendError};
 pub(super) use follow::{follow, reopen};
 pub(super) use receive::{message_of, result_of};
 pub(super) use session::{HttpSession, gateway};
-pub(super) use wire::{Means, Wire};
+pub(super) use wire::{AGENT, Means, Wire};
 
 use super::asker::Asker;
 use super::conversation::{Conversation, Slot};
 use super::error::UpstreamError;
 use super::inbox::Inbox;
+use super::oauth::Credential;
 use super::outgoing::{self, Composed, Outgoing};
 use super::reply::{ReplyKind, UpstreamReply};
 use super::restore::Restore;
@@ -81,6 +82,11 @@ impl HttpUpstream {
             own: Conversation::default(),
             next_id: AtomicU64::new(1),
         }
+    }
+
+    /// What it is shown beside static headers.
+    pub(super) fn credential(&self) -> Option<&Arc<Credential>> {
+        self.wire.credential()
     }
 
     /// The conversation of the gateway itself.

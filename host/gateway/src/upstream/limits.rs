@@ -35,6 +35,16 @@ pub struct UpstreamLimits {
     pub message_bytes_max: usize,
     /// Bytes that are read of the body of an HTTP error.
     pub error_bytes_max: usize,
+    /// Longest wait for a server that has to do with authorization, in milliseconds.
+    pub oauth_timeout_ms: u64,
+    /// Bytes that are read of what such a server answers.
+    pub oauth_bytes_max: usize,
+    /// Scopes that one upstream may ask for.
+    pub oauth_scopes_max: usize,
+    /// Consents that wait for a person, of all upstreams.
+    pub consents_max: usize,
+    /// How long a person may take, in milliseconds.
+    pub consent_ms: u64,
     /// Calls that wait for one process.
     pub process_pending_max: usize,
     /// Messages that wait to be written to one process.
@@ -70,6 +80,11 @@ impl Default for UpstreamLimits {
             list_entries_max: 10_000,
             message_bytes_max: 32 * 1024 * 1024,
             error_bytes_max: 64 * 1024,
+            oauth_timeout_ms: 5_000,
+            oauth_bytes_max: 256 * 1024,
+            oauth_scopes_max: 64,
+            consents_max: 1_000,
+            consent_ms: 600_000,
             process_pending_max: 1024,
             process_queue_len_max: 256,
             call_events_max: 64,

@@ -12,6 +12,7 @@ use super::error::UpstreamError;
 use crate::telemetry::timed::{Timed, TimedOpts, TimedVec};
 
 const OK: &str = "ok";
+const FAILED: &str = "failed";
 const UPSTREAM: [&str; 2] = ["tenant", "upstream"];
 
 const REQUESTS: TimedOpts = TimedOpts {
@@ -48,6 +49,7 @@ pub(super) struct Metrics {
     sessions_opened: IntCounterVec,
     restarts: IntCounterVec,
     nonsense: IntCounterVec,
+    tokens: IntCounterVec,
 }
 
 impl Metrics {
@@ -78,6 +80,13 @@ impl Metrics {
                 "portcullis_upstream_nonsense_total",
                 "Lines and messages of processes that were skipped, being no message or nobody's.",
             )?,
+            tokens: IntCounterVec::new(
+                Opts::new(
+                    "portcullis_upstream_tokens_total",
+                    "Access tokens of upstreams that were asked for, by outcome: ok, failed.",
+                ),
+                &["tenant", "upstream", "outcome"],
+            )?,
         };
         registry.register(Box::new(metrics.requests.clone()))?;
         registry.register(Box::new(metrics.in_flight.clone()))?;
@@ -85,6 +94,7 @@ impl Metrics {
         registry.register(Box::new(metrics.sessions_opened.clone()))?;
         registry.register(Box::new(metrics.restarts.clone()))?;
         registry.register(Box::new(metrics.nonsense.clone()))?;
+        registry.register(Box::new(metrics.tokens.clone()))?;
         Ok(metrics)
     }
 
@@ -98,6 +108,8 @@ impl Metrics {
             sessions_opened: self.sessions_opened.with_label_values(&labels),
             restarts: self.restarts.with_label_values(&labels),
             nonsense: self.nonsense.with_label_values(&labels),
+            tokens_ok: self.tokens.with_label_values(&[tenant, upstream, OK]),
+            tokens_failed: self.tokens.with_label_values(&[tenant, upstream, FAILED]),
         };
         meters.healthy.set(1);
         meters
@@ -113,6 +125,11 @@ impl Metrics {
         self.sessions_opened.remove_label_values(&labels).ok();
         self.restarts.remove_label_values(&labels).ok();
         self.nonsense.remove_label_values(&labels).ok();
+        for outcome in [OK, FAILED] {
+            self.tokens
+                .remove_label_values(&[tenant, upstream, outcome])
+                .ok();
+        }
     }
 }
 
@@ -125,6 +142,8 @@ pub(super) struct Meters {
     pub(super) sessions_opened: IntCounter,
     pub(super) restarts: IntCounter,
     pub(super) nonsense: IntCounter,
+    pub(super) tokens_ok: IntCounter,
+    pub(super) tokens_failed: IntCounter,
 }
 
 impl Meters {

@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use prometheus::Registry;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -16,7 +17,9 @@ use super::error::SetupError;
 use super::http::Client;
 use super::limits::UpstreamLimits;
 use super::metrics::{Meters, Metrics};
-use crate::model::UpstreamSpec;
+use super::oauth::{self, Consents, Credential};
+use crate::model::{AuthSpec, UpstreamSpec};
+use crate::store::Grants;
 
 /// The variables that commands inherit, unless their definition sets them.
 const INHERITED: [&str; 2] = ["PATH", "HOME"];
@@ -26,6 +29,7 @@ const INHERITED: [&str; 2] = ["PATH", "HOME"];
 pub struct Upstreams {
     pub(super) shared: Shared,
     metrics: Metrics,
+    pub(super) consents: Consents,
     known: Mutex<HashMap<Key, Known>>,
 }
 
@@ -37,12 +41,17 @@ type Key = (String, String);
 struct Known {
     meters: Arc<Meters>,
     upstreams: Vec<(UpstreamSpec, Weak<Upstream>)>,
+    /// By URL and definition: tokens outlive changes of anything else.
+    credentials: Vec<((String, AuthSpec), Weak<Credential>)>,
 }
 
 /// What upstreams have in common.
 #[derive(Debug, Clone)]
 pub(super) struct Shared {
     pub(super) client: Client,
+    pub(super) grants: Arc<dyn Grants>,
+    /// Where what outlives a call runs.
+    pub(super) runtime: Handle,
     pub(super) limits: Arc<UpstreamLimits>,
     pub(super) tracker: TaskTracker,
     /// Processes, which a shutdown waits for.
@@ -52,7 +61,8 @@ pub(super) struct Shared {
 }
 
 impl Upstreams {
-    /// Prepares what all upstreams share. `tracker` takes short tasks that outlive a call, such as ending sessions.
+    /// Prepares what all upstreams share. `tracker` takes short tasks that outlive a call, such as ending sessions;
+    /// those that obtain tokens run on this runtime.
     ///
     /// # Errors
     /// When the metrics are registered already, or TLS cannot be set up.
@@ -60,6 +70,7 @@ impl Upstreams {
         registry: &Registry,
         limits: UpstreamLimits,
         tracker: TaskTracker,
+        grants: Arc<dyn Grants>,
     ) -> Result<Arc<Self>, SetupError> {
         let inherited = INHERITED
             .into_iter()
@@ -67,8 +78,11 @@ impl Upstreams {
         let stop = CancellationToken::new();
         Ok(Arc::new(Self {
             metrics: Metrics::register(registry)?,
+            consents: Consents::default(),
             shared: Shared {
                 client: Client::new(&limits, stop.clone())?,
+                grants,
+                runtime: Handle::current(),
                 limits: Arc::new(limits),
                 tracker,
                 processes: TaskTracker::new(),
@@ -87,14 +101,16 @@ impl Upstreams {
         let entry = known.entry(key).or_insert_with(|| Known {
             meters: Arc::new(self.metrics.of(tenant, name)),
             upstreams: Vec::new(),
+            credentials: Vec::new(),
         });
         let same = entry.upstreams.iter().filter(|(known, _)| known == spec);
         if let Some(upstream) = same.filter_map(|(_, upstream)| upstream.upgrade()).next() {
             return upstream;
         }
+        let credential = entry.credential((tenant, name), spec, &self.shared);
         let upstream = Arc::new(Upstream::new(
             (tenant, name),
-            spec,
+            (spec, credential),
             &entry.meters,
             &self.shared,
         ));
@@ -118,11 +134,43 @@ impl Upstreams {
             entry
                 .upstreams
                 .retain(|(_, upstream)| upstream.strong_count() > 0);
+            entry
+                .credentials
+                .retain(|(_, credential)| credential.strong_count() > 0);
             let used = !entry.upstreams.is_empty();
             if !used {
                 self.metrics.forget(tenant, name);
             }
             used
         });
+    }
+}
+
+impl Known {
+    /// The credential of a definition; the same one for as long as it is held. The error says what is wrong with it.
+    fn credential(
+        &mut self,
+        at: (&str, &str),
+        spec: &UpstreamSpec,
+        shared: &Shared,
+    ) -> Result<Option<Arc<Credential>>, String> {
+        let (Some(url), Some(auth)) = (&spec.url, &spec.auth) else {
+            return Ok(None);
+        };
+        let key = (url.clone(), auth.clone());
+        let same = self.credentials.iter().filter(|(known, _)| *known == key);
+        if let Some(known) = same.filter_map(|(_, known)| known.upgrade()).next() {
+            return Ok(Some(known));
+        }
+        let means = oauth::Means {
+            client: shared.client.clone(),
+            limits: Arc::clone(&shared.limits),
+            grants: Arc::clone(&shared.grants),
+            tracker: shared.tracker.clone(),
+            runtime: shared.runtime.clone(),
+        };
+        let made = Credential::new(at, (url, auth), means, Arc::clone(&self.meters))?;
+        self.credentials.push((key, Arc::downgrade(&made)));
+        Ok(Some(made))
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::HeaderMap;
+use async_trait::async_trait;
 use http_body_util::BodyExt as _;
 use portcullis_protocol::revision::{Era, Revision};
 use prometheus::Registry;
@@ -11,6 +12,8 @@ use serde_json::{Value, json};
 use tokio_util::task::TaskTracker;
 
 use super::*;
+use crate::model::Grant;
+use crate::store::{Grants, StoreError};
 
 mod eras;
 mod errors;
@@ -34,8 +37,12 @@ impl Bed {
     }
 
     fn with(limits: UpstreamLimits) -> Self {
+        Self::over(limits, Arc::new(NoGrants))
+    }
+
+    fn over(limits: UpstreamLimits, grants: Arc<dyn Grants>) -> Self {
         let (registry, tracker) = (Registry::new(), TaskTracker::new());
-        let upstreams = Upstreams::new(&registry, limits, tracker.clone()).unwrap();
+        let upstreams = Upstreams::new(&registry, limits, tracker.clone(), grants).unwrap();
         Self {
             upstreams,
             registry,
@@ -69,6 +76,25 @@ impl Bed {
         self.tracker.close();
         self.tracker.wait().await;
         self.tracker.reopen();
+    }
+}
+
+/// The store of tests that authorize nothing.
+#[derive(Debug)]
+struct NoGrants;
+
+#[async_trait]
+impl Grants for NoGrants {
+    async fn grant(&self, tenant: &str, upstream: &str) -> Result<Option<Grant>, StoreError> {
+        panic!("{tenant}/{upstream}: nothing is authorized here")
+    }
+
+    async fn put_grant(&self, tenant: &str, name: &str, _: &Grant) -> Result<(), StoreError> {
+        panic!("{tenant}/{name}: nothing is authorized here")
+    }
+
+    async fn delete_grant(&self, tenant: &str, upstream: &str) -> Result<(), StoreError> {
+        panic!("{tenant}/{upstream}: nothing is authorized here")
     }
 }
 

@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
+use url::Url;
 
 use crate::admin::{AdminParts, AdminState, restore, router};
 use crate::config::Settings;
@@ -48,19 +49,22 @@ impl Plane {
     }
 
     pub(super) async fn over(folder: tempfile::TempDir) -> Self {
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(folder.path()).await.unwrap());
+        let store = Arc::new(SqliteStore::open(folder.path()).await.unwrap());
         let ready = Arc::new(AtomicBool::new(true));
         let probe = Arc::clone(&ready);
         let settings = Settings {
             admin_token: Some(Secret::new(TOKEN)),
             ..Settings::default()
         };
-        let registry = registry();
+        let upstreams = upstreams(&store);
+        let registry = registry(&upstreams);
         restore(store.as_ref(), &registry).await.unwrap();
         let state = AdminState::new(AdminParts {
-            store: Arc::clone(&store),
+            store: Arc::<SqliteStore>::clone(&store),
             registry,
+            upstreams,
             token: Secret::new(TOKEN),
+            callback_url: Url::parse("http://127.0.0.1:4445/oauth/callback").ok(),
             settings: Arc::new(settings),
             metrics: Arc::new(|| "portcullis_up 1\n".to_owned()),
             ready: Arc::new(move || probe.load(Ordering::Relaxed)),
@@ -162,8 +166,15 @@ pub(super) fn request(
     request.body(body.into()).unwrap()
 }
 
+/// Nothing is registered twice: their metrics are their own.
+fn upstreams(store: &Arc<SqliteStore>) -> Arc<Upstreams> {
+    let (limits, tracker) = (UpstreamLimits::default(), TaskTracker::new());
+    let grants = Arc::<SqliteStore>::clone(store);
+    Upstreams::new(&prometheus::Registry::new(), limits, tracker, grants).unwrap()
+}
+
 /// No tenants, a small sandbox, and nothing to call.
-fn registry() -> Arc<Registry> {
+fn registry(upstreams: &Arc<Upstreams>) -> Arc<Registry> {
     let (metrics, tracker) = (Metrics::new().unwrap(), TaskTracker::new());
     let sandbox = SandboxSettings {
         cache_dir: None,
@@ -176,7 +187,7 @@ fn registry() -> Arc<Registry> {
         ),
         registry: metrics.registry().clone(),
         runtime: Handle::current(),
-        tracker: tracker.clone(),
+        tracker,
         shutdown: CancellationToken::new(),
         jwks_timing: JwksTiming::default(),
     };
@@ -185,7 +196,7 @@ fn registry() -> Arc<Registry> {
         binder: Arc::new(Sandboxed {
             metrics: Arc::clone(&metrics),
         }),
-        upstreams: Upstreams::new(metrics.registry(), UpstreamLimits::default(), tracker).unwrap(),
+        upstreams: Arc::clone(upstreams),
         services: SharedServices::new(services).unwrap(),
         metrics,
         catalogue: Settings::default().catalogue.into(),

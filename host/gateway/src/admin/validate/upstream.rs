@@ -4,6 +4,7 @@ use axum::http::{HeaderName, HeaderValue};
 
 use crate::model::{UpstreamSpec, pointer_segment};
 
+use super::auth::auth;
 use super::{Checked, Problem, TEXT_LEN_MAX, VALUE_LEN_MAX, at_most, check_url, short};
 
 const ENTRIES_MAX: usize = 64;
@@ -71,6 +72,7 @@ pub(in crate::admin) fn upstream(spec: &UpstreamSpec) -> Checked {
             ),
         ));
     }
+    auth(spec)?;
     at_most("/command", "words", spec.command.len(), ENTRIES_MAX)?;
     at_most("/env", "variables", spec.env.len(), ENTRIES_MAX)?;
     at_most("/headers", "headers", spec.headers.len(), ENTRIES_MAX)?;

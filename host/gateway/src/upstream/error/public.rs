@@ -37,6 +37,9 @@ impl UpstreamError {
             Self::Timeout { timeout_ms, .. } => format!(
                 "The upstream \"{upstream}\" did not answer within {timeout_ms} ms. It may have begun the call: repeat it only if that is safe."
             ),
+            Self::Unauthorized { .. } => format!(
+                "The upstream \"{upstream}\" asks for an authorization that this gateway does not have. Ask the operator of this gateway to authorize it."
+            ),
             Self::Status { status, .. } => format!(
                 "The upstream \"{upstream}\" refused the call with HTTP status {}. Ask the operator of this gateway to look at it.",
                 status.as_u16()
@@ -73,6 +76,7 @@ impl UpstreamError {
             Self::Misconfigured { .. }
             | Self::Connect { .. }
             | Self::Interrupted { .. }
+            | Self::Unauthorized { .. }
             | Self::Status { .. }
             | Self::ContentType { .. }
             | Self::Body { .. }

@@ -27,11 +27,21 @@ type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why there is no response.
 #[derive(Debug)]
-pub(super) enum SendError {
+pub(in crate::upstream) enum SendError {
     /// No connection: nothing was sent.
     Connect(Cause),
     /// The connection ended before the response.
     Interrupted(Cause),
+}
+
+impl SendError {
+    fn of(error: legacy::Error) -> Self {
+        if error.is_connect() {
+            Self::Connect(error.into())
+        } else {
+            Self::Interrupted(error.into())
+        }
+    }
 }
 
 /// What all upstreams share.
@@ -39,6 +49,8 @@ pub(super) enum SendError {
 pub(in crate::upstream) struct Client {
     tcp: HttpConnector,
     tls: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    /// For servers that are asked once in a while; it keeps no connection.
+    any: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     idle_max: usize,
     idle_for: Duration,
     /// Looks after idle connections until it is to stop; nobody has to wait for it.
@@ -83,11 +95,20 @@ impl Client {
         tcp.enforce_http(false);
         tcp.set_connect_timeout(Some(Duration::from_millis(limits.connect_timeout_ms)));
         tcp.set_keepalive(Some(idle_for));
+        let config = tls()?;
         let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls()?)
+            .with_tls_config(config.clone())
             .https_only()
             .enable_all_versions()
             .wrap_connector(tcp.clone());
+        let any = HttpsConnectorBuilder::new()
+            .with_tls_config(config)
+            .https_or_http()
+            .enable_all_versions()
+            .wrap_connector(tcp.clone());
+        let any = legacy::Client::builder(TokioExecutor::new())
+            .pool_max_idle_per_host(0)
+            .build(any);
         let tls = legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
@@ -97,11 +118,22 @@ impl Client {
         Ok(Self {
             tcp,
             tls,
+            any,
             idle_max,
             idle_for,
             sweeps: TaskTracker::new(),
             stop,
         })
+    }
+
+    /// Sends a request to any server; answers when the head of the response is there.
+    pub(in crate::upstream) async fn ask(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, SendError> {
+        Box::pin(self.any.request(request))
+            .await
+            .map_err(SendError::of)
     }
 
     /// The way to `uri`, and the URI that requests on it carry.
@@ -136,8 +168,7 @@ impl Line {
             }
             Self::Tls(client) => match Box::pin(client.request(request)).await {
                 Ok(response) => Ok(response.map(ResponseBody::Driven)),
-                Err(error) if error.is_connect() => Err(SendError::Connect(error.into())),
-                Err(error) => Err(SendError::Interrupted(error.into())),
+                Err(error) => Err(SendError::of(error)),
             },
         }
     }

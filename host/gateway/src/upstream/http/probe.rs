@@ -69,7 +69,12 @@ impl HttpUpstream {
         let limit = Duration::from_millis(self.wire.limits.probe_timeout_ms).min(self.timeout / 2);
         match tokio::time::timeout(limit, self.discover()).await {
             Ok(Ok(speaks)) if speaks.stateless.is_some() => return Ok(speaks),
-            Ok(Err(error @ UpstreamError::Connect { .. })) => return Err(error),
+            // Nothing that is asked next would be answered otherwise.
+            Ok(Err(
+                error @ (UpstreamError::Connect { .. } | UpstreamError::Unauthorized { .. }),
+            )) => {
+                return Err(error);
+            }
             Ok(Ok(_)) | Err(_) => {}
             Ok(Err(error)) => {
                 tracing::debug!(upstream = %self.wire.name, %error, "upstream does not answer server/discover");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
-use http::header::{ACCEPT, CONTENT_TYPE, HOST, USER_AGENT};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header,
 };
@@ -19,10 +19,11 @@ use crate::model::UpstreamSpec;
 use crate::upstream::error::UpstreamError;
 use crate::upstream::limits::UpstreamLimits;
 use crate::upstream::metrics::Meters;
+use crate::upstream::oauth::{self, Credential, Tries};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const ACCEPTED: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
-const AGENT: HeaderValue =
+pub(in crate::upstream) const AGENT: HeaderValue =
     HeaderValue::from_static(concat!("portcullis/", env!("CARGO_PKG_VERSION")));
 
 /// Headers that belong to the connection or to the protocol, not to an upstream's definition.
@@ -48,6 +49,8 @@ pub(in crate::upstream) struct Wire {
     line: Line,
     uri: Uri,
     base: HeaderMap,
+    /// What is shown beside the headers of the definition.
+    credential: Option<Arc<Credential>>,
     /// A session that the upstream gave no id: there is nothing in it that callers could not share.
     pub(super) shared_session: ArcSwapOption<HttpSession>,
 }
@@ -58,6 +61,7 @@ pub(in crate::upstream) struct Means {
     pub(in crate::upstream) limits: Arc<UpstreamLimits>,
     pub(in crate::upstream) tracker: TaskTracker,
     pub(in crate::upstream) meters: Arc<Meters>,
+    pub(in crate::upstream) credential: Option<Arc<Credential>>,
 }
 
 impl Wire {
@@ -81,8 +85,14 @@ impl Wire {
             line,
             uri,
             base,
+            credential: means.credential,
             shared_session: ArcSwapOption::empty(),
         })
+    }
+
+    /// What is shown beside the headers of the definition.
+    pub(in crate::upstream) fn credential(&self) -> Option<&Arc<Credential>> {
+        self.credential.as_ref()
     }
 
     /// The headers that every request begins with.
@@ -114,6 +124,42 @@ impl Wire {
     }
 
     pub(super) async fn send(
+        &self,
+        method: Method,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<ResponseBody>, UpstreamError> {
+        match &self.credential {
+            None => self.transmit(method, headers, body).await,
+            Some(credential) => Box::pin(self.send_with(credential, (method, headers, body))).await,
+        }
+    }
+
+    /// Shows the upstream an access token, and another where it refuses the first: nothing was done for it then.
+    async fn send_with(
+        &self,
+        credential: &Arc<Credential>,
+        (method, headers, body): (Method, HeaderMap, Bytes),
+    ) -> Result<Response<ResponseBody>, UpstreamError> {
+        let unauthorized = |source| UpstreamError::Unauthorized {
+            upstream: Arc::clone(&self.name),
+            source,
+        };
+        let mut token = credential.token().await.map_err(unauthorized)?;
+        let mut tries = Tries::default();
+        loop {
+            let mut headers = headers.clone();
+            headers.extend(token.as_ref().map(|token| (AUTHORIZATION, token.header())));
+            let response = self.transmit(method.clone(), headers, body.clone()).await?;
+            let Some(refusal) = oauth::read(&response) else {
+                return Ok(response);
+            };
+            let another = credential.answer(&mut tries, refusal, token.take()).await;
+            token = Some(another.map_err(unauthorized)?);
+        }
+    }
+
+    async fn transmit(
         &self,
         method: Method,
         headers: HeaderMap,
@@ -161,7 +207,7 @@ fn base_headers(uri: &Uri, spec: &UpstreamSpec) -> Result<HeaderMap, String> {
         return Err("the URL must not carry credentials: put them into `headers`".to_owned());
     }
     // Room for what a call adds, so that no map grows on the way.
-    let mut base = HeaderMap::with_capacity(spec.headers.len() + 12);
+    let mut base = HeaderMap::with_capacity(spec.headers.len() + 13);
     if uri.scheme_str() == Some("http") {
         let host =
             HeaderValue::from_str(authority).map_err(|error| format!("the URL's host: {error}"))?;
