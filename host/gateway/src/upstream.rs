@@ -34,7 +34,9 @@ pub use conversation::Conversation;
 pub use error::{SetupError, UpstreamError};
 pub use inbox::Inbox;
 pub use limits::UpstreamLimits;
-pub use oauth::{Asked, AuthorizationState, AuthorizationView, Callback, OauthError};
+pub use oauth::{
+    AnswerError, Asked, AuthorizationState, AuthorizationView, Callback, ConsentError, OauthError,
+};
 pub use outgoing::Outgoing;
 pub use registry::Upstreams;
 pub use reply::{ReplyKind, UpstreamBody, UpstreamReply};

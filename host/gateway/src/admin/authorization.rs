@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 
 use crate::model::Secret;
 use crate::telemetry::logs::chain;
-use crate::upstream::{AuthorizationView, Callback, OauthError, Upstream};
+use crate::upstream::{AnswerError, AuthorizationView, Callback, ConsentError, Upstream};
 
 use super::extract::json;
 use super::{AdminState, Problem};
@@ -80,7 +80,7 @@ pub(super) async fn begin(
             };
             Ok(json(StatusCode::CREATED, &consent))
         }
-        Some(Err(error)) => Err(Problem::authorization(&error)),
+        Some(Err(error)) => Err(error.into()),
         None => Err(without_auth(&name)),
     }
 }
@@ -139,23 +139,27 @@ async fn take(State(state): State<AdminState>, Query(answer): Query<Answer>) -> 
             ),
         ),
         Err(error) => {
-            tracing::warn!(error = %chain(error.as_ref()), "a consent was not taken");
+            tracing::warn!(error = %chain(&error), "a consent was not taken");
             page(StatusCode::BAD_REQUEST, why(&error))
         }
     }
 }
 
 /// What the person may read who consented, or did not.
-fn why(error: &OauthError) -> &'static str {
-    match error {
-        OauthError::UnknownState => {
-            "Nobody waits for this answer, or it took too long. Ask the operator for a new link."
+fn why(error: &ConsentError) -> &'static str {
+    let answer = match error {
+        ConsentError::UnknownState => {
+            return "Nobody waits for this answer, or it took too long. Ask the operator for a new link.";
         }
-        OauthError::Denied(_) => "No consent was given. Nothing has changed.",
-        OauthError::AnswerIssuer => {
+        ConsentError::Failed(failed) => failed.answer(),
+        ConsentError::NotNeeded | ConsentError::Busy => None,
+    };
+    match answer {
+        Some(AnswerError::Denied(_)) => "No consent was given. Nothing has changed.",
+        Some(AnswerError::Issuer) => {
             "This answer does not come from the server that was asked. Nothing has changed; tell the operator."
         }
-        _ => "The consent could not be used. The admin API and the log of the gateway say why.",
+        None => "The consent could not be used. The admin API and the log of the gateway say why.",
     }
 }
 

@@ -13,7 +13,7 @@ use crate::model::NothingToKeep;
 use crate::store::StoreError;
 use crate::telemetry::logs::chain;
 use crate::tenancy::{PluginRefused, PrepareError};
-use crate::upstream::OauthError;
+use crate::upstream::ConsentError;
 
 /// An error as callers of the admin API get it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -129,21 +129,6 @@ impl Problem {
         )
     }
 
-    /// An upstream that cannot be authorized. The operator reads here what stands in the way.
-    #[must_use]
-    pub fn authorization(error: &OauthError) -> Self {
-        match error {
-            OauthError::NoConsentNeeded => Self::conflict("no-consent-needed", error.to_string()),
-            OauthError::Busy => Self::conflict("limit-reached", error.to_string()),
-            other => Self::new(
-                StatusCode::BAD_GATEWAY,
-                "authorization-failed",
-                "The upstream cannot be authorized",
-                chain(other),
-            ),
-        }
-    }
-
     /// A failure of the inside; `source` is for the log alone.
     #[must_use]
     pub fn internal(source: &dyn std::error::Error) -> Self {
@@ -231,6 +216,22 @@ impl From<PluginRefused> for Problem {
         Self {
             code: Some(refused.code),
             ..problem
+        }
+    }
+}
+
+/// The operator reads here what stands in the way.
+impl From<ConsentError> for Problem {
+    fn from(error: ConsentError) -> Self {
+        match error {
+            ConsentError::NotNeeded => Self::conflict("no-consent-needed", error.to_string()),
+            ConsentError::Busy => Self::conflict("limit-reached", error.to_string()),
+            ConsentError::UnknownState | ConsentError::Failed(_) => Self::new(
+                StatusCode::BAD_GATEWAY,
+                "authorization-failed",
+                "The upstream cannot be authorized",
+                chain(&error),
+            ),
         }
     }
 }

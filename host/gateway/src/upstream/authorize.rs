@@ -7,7 +7,7 @@ use std::sync::Arc;
 use portcullis_protocol::listing::ListKind;
 use url::Url;
 
-use super::oauth::{Asked, AuthorizationView, Callback, Credential, OauthError};
+use super::oauth::{Asked, AuthorizationView, Callback, ConsentError, Credential};
 use super::{Transport, Upstream, Upstreams};
 use crate::store::StoreError;
 
@@ -45,7 +45,7 @@ impl Upstreams {
         &self,
         upstream: &Arc<Upstream>,
         redirect_url: &Url,
-    ) -> Option<Result<Asked, Arc<OauthError>>> {
+    ) -> Option<Result<Asked, ConsentError>> {
         let credential = upstream.credential()?;
         if !credential.was_challenged().await {
             // Its refusal says where to ask, and for what. What else it answers does not matter here.
@@ -58,10 +58,7 @@ impl Upstreams {
     ///
     /// # Errors
     /// Why they are not.
-    pub async fn take_consent(
-        &self,
-        callback: Callback,
-    ) -> Result<(String, String), Arc<OauthError>> {
+    pub async fn take_consent(&self, callback: Callback) -> Result<(String, String), ConsentError> {
         self.consents.end(callback).await
     }
 }

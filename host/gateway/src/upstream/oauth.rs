@@ -27,7 +27,7 @@ mod web;
 
 pub(in crate::upstream) use challenge::{Challenge, Lack, read};
 pub(in crate::upstream) use consent::Consents;
-pub use consent::{Asked, Callback};
+pub use consent::{AnswerError, Asked, Callback, ConsentError};
 pub use error::OauthError;
 pub(in crate::upstream) use fresh::Token;
 pub use view::{AuthorizationState, AuthorizationView};

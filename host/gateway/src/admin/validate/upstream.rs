@@ -72,7 +72,11 @@ pub(in crate::admin) fn upstream(spec: &UpstreamSpec) -> Checked {
             ),
         ));
     }
-    auth(spec)?;
+    entries(spec)?;
+    auth(spec)
+}
+
+fn entries(spec: &UpstreamSpec) -> Checked {
     at_most("/command", "words", spec.command.len(), ENTRIES_MAX)?;
     at_most("/env", "variables", spec.env.len(), ENTRIES_MAX)?;
     at_most("/headers", "headers", spec.headers.len(), ENTRIES_MAX)?;

@@ -11,18 +11,39 @@ use http::{HeaderMap, HeaderValue, header};
 use jsonwebtoken::Header;
 use serde::Deserialize;
 use serde_json::json;
+use thiserror::Error;
 use url::{Url, form_urlencoded};
 
 use super::discovery::Server;
 use super::error::{OauthError, Refused, shown};
 use super::token::Form;
-use super::web::{Web, is_loopback};
+use super::web::{Web, WebError, is_loopback};
 use crate::model::{AuthMethod, OauthClientSpec, Registration, Secret};
 use crate::signing::signers;
 
 /// How long an assertion is good for: long enough for clocks that differ.
 const ASSERTION_S: u64 = 120;
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// Why the gateway is nobody at an authorization server.
+#[derive(Debug, Error)]
+pub enum ClientError {
+    /// It was not told who it is, and has not registered.
+    #[error("the gateway is not known at the authorization server {issuer}: give `client.id`")]
+    Unknown {
+        /// The server.
+        issuer: String,
+    },
+    /// The registration was refused.
+    #[error("the authorization server refused to register the gateway: {0}; give `client.id`")]
+    Registration(Refused),
+    /// The private key signs nothing.
+    #[error("the client's private key cannot be used")]
+    Key(#[source] Option<jsonwebtoken::errors::Error>),
+    /// Id and secret fit in no header.
+    #[error("the client's id and secret are too long")]
+    Secret,
+}
 
 /// A client of one authorization server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,11 +159,11 @@ fn method(server: &Server) -> Result<AuthMethod, OauthError> {
 }
 
 /// Id and secret are form-encoded first (RFC 6749, section 2.3.1).
-fn basic(id: &str, secret: &Secret) -> Result<HeaderValue, OauthError> {
+fn basic(id: &str, secret: &Secret) -> Result<HeaderValue, ClientError> {
     let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
     let both = format!("{}:{}", encode(id), encode(secret.expose()));
     let value = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(both)));
-    let mut value = value.ok().ok_or(OauthError::Key(None))?;
+    let mut value = value.ok().ok_or(ClientError::Secret)?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -152,7 +173,7 @@ fn assertion(
     id: &str,
     audience: &str,
     (pem, key_id): (&Secret, Option<&String>),
-) -> Result<String, OauthError> {
+) -> Result<String, ClientError> {
     let now_s = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default()
@@ -169,7 +190,7 @@ fn assertion(
             Err(error) => last = Some(error),
         }
     }
-    Err(OauthError::Key(last))
+    Err(ClientError::Key(last))
 }
 
 /// 256 random bits that go into a URL as they are.
@@ -223,15 +244,13 @@ pub(super) async fn register(
     let body = (HeaderMap::new(), "application/json");
     let answer = web.post(endpoint, body, wanted.to_string()).await?;
     if !answer.status.is_success() {
-        return Err(OauthError::Registration(refused(
-            &answer.body,
-            answer.status,
-        )));
+        let refused = refused(&answer.body, answer.status);
+        return Err(ClientError::Registration(refused).into());
     }
     let registered: Registered =
         serde_json::from_slice(&answer.body)
             .ok()
-            .ok_or_else(|| OauthError::Document {
+            .ok_or_else(|| WebError::Document {
                 url: shown(endpoint),
                 what: "registration",
             })?;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
+use thiserror::Error;
 use url::Url;
 
 use super::Credential;
@@ -21,9 +22,42 @@ use super::error::{OauthError, Refused};
 use super::fresh::{Token, in_ms, until_ms};
 use super::token::{Form, ask};
 use crate::model::{GrantType, Registration, Secret};
-use crate::upstream::limits::UpstreamLimits;
 
 const OFFLINE_ACCESS: &str = "offline_access";
+
+/// Why an answer is not the consent that was asked for.
+#[derive(Debug, Error)]
+pub enum AnswerError {
+    /// It comes from another server than the one that was asked (RFC 9207).
+    #[error("the answer does not come from the authorization server that was asked")]
+    Issuer,
+    /// The person, or the server, said no.
+    #[error("no consent was given: {0}")]
+    Denied(Refused),
+}
+
+/// Why no consent was begun, or ended.
+#[derive(Debug, Error)]
+pub enum ConsentError {
+    /// This upstream's tokens need none.
+    #[error("this upstream's tokens need nobody's consent")]
+    NotNeeded,
+    /// Too many wait for people.
+    #[error("too many consents are under way: try again later")]
+    Busy,
+    /// None that waits has this `state`.
+    #[error("no consent is under way with this `state`, or it took too long: begin again")]
+    UnknownState,
+    /// It came to nothing.
+    #[error(transparent)]
+    Failed(Arc<OauthError>),
+}
+
+impl From<Arc<OauthError>> for ConsentError {
+    fn from(error: Arc<OauthError>) -> Self {
+        Self::Failed(error)
+    }
+}
 
 /// A consent that waits for its answer.
 #[derive(Debug)]
@@ -72,62 +106,30 @@ impl Consents {
         &self,
         credential: &Arc<Credential>,
         redirect_url: &Url,
-    ) -> Result<Asked, Arc<OauthError>> {
-        let setup = &credential.setup;
-        let mut book = credential.book.lock().await;
-        let asked = self.ask((credential, &mut book), redirect_url).await;
-        asked.map_err(|error| match error {
-            OauthError::NoConsentNeeded | OauthError::Busy => Arc::new(error),
-            other => book.failed(setup, other),
-        })
-    }
-
-    async fn ask(
-        &self,
-        (credential, book): (&Arc<Credential>, &mut Book),
-        redirect_url: &Url,
-    ) -> Result<Asked, OauthError> {
+    ) -> Result<Asked, ConsentError> {
         let setup = &credential.setup;
         if setup.spec.grant != GrantType::AuthorizationCode {
-            return Err(OauthError::NoConsentNeeded);
-        }
-        book.recall(setup).await?;
-        let server = book.server(setup, true).await?;
-        let page = page_of(&server)?.clone();
-        let client = book.client_for(credential, &server, redirect_url).await?;
-        let mut scopes = book.scopes(setup, &server);
-        if server.has_offline_access {
-            scopes = union(&scopes, &[OFFLINE_ACCESS.to_owned()]);
+            return Err(ConsentError::NotNeeded);
         }
         let (state, verifier) = (random(), random());
-        let pending = Pending {
-            credential: Arc::clone(credential),
-            verifier: Secret::new(&verifier),
-            redirect_url: redirect_url.clone(),
-            scopes,
-            ends: Instant::now() + Duration::from_millis(setup.means.limits.consent_ms),
-            server,
-            client,
-        };
+        let mut book = credential.book.lock().await;
+        let prepared = book.prepare(credential, redirect_url, &verifier).await;
+        let (page, pending) = prepared.map_err(|error| book.failed(setup, error))?;
         let url = pending.url(page, (&state, &verifier));
-        self.keep(state, pending, &setup.means.limits)?;
+        let limits = &setup.means.limits;
+        self.keep(state, pending, limits.consents_max)?;
         Ok(Asked {
             url,
-            ends_at_ms: in_ms(Duration::from_millis(setup.means.limits.consent_ms)),
+            ends_at_ms: in_ms(Duration::from_millis(limits.consent_ms)),
         })
     }
 
-    fn keep(
-        &self,
-        state: String,
-        pending: Pending,
-        limits: &UpstreamLimits,
-    ) -> Result<(), OauthError> {
+    fn keep(&self, state: String, pending: Pending, count_max: usize) -> Result<(), ConsentError> {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         waiting.retain(|_, pending| pending.ends > now);
-        if waiting.len() >= limits.consents_max {
-            return Err(OauthError::Busy);
+        if waiting.len() >= count_max {
+            return Err(ConsentError::Busy);
         }
         waiting.insert(state, pending);
         Ok(())
@@ -137,13 +139,13 @@ impl Consents {
     pub(in crate::upstream) async fn end(
         &self,
         callback: Callback,
-    ) -> Result<(String, String), Arc<OauthError>> {
+    ) -> Result<(String, String), ConsentError> {
         let pending = {
             let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             waiting.remove(&callback.state)
         };
         let pending = pending.filter(|pending| pending.ends > Instant::now());
-        let pending = pending.ok_or_else(|| Arc::new(OauthError::UnknownState))?;
+        let pending = pending.ok_or(ConsentError::UnknownState)?;
         let credential = Arc::clone(&pending.credential);
         let named = (
             credential.setup.tenant.clone(),
@@ -151,7 +153,8 @@ impl Consents {
         );
         // A code is good once: what comes of it is kept, even when the browser leaves.
         let work = async move { pending.redeem(callback).await.map(drop) };
-        credential.apart(work).await.map(|()| named)
+        credential.apart(work).await?;
+        Ok(named)
     }
 }
 
@@ -203,8 +206,8 @@ impl Pending {
     ) -> Result<Arc<Token>, OauthError> {
         let setup = &self.credential.setup;
         match &callback.issuer {
-            Some(issuer) if *issuer != self.server.issuer => return Err(OauthError::AnswerIssuer),
-            None if self.server.names_itself => return Err(OauthError::AnswerIssuer),
+            Some(issuer) if *issuer != self.server.issuer => return Err(AnswerError::Issuer.into()),
+            None if self.server.names_itself => return Err(AnswerError::Issuer.into()),
             Some(_) | None => {}
         }
         let Some(code) = callback.code else {
@@ -213,7 +216,7 @@ impl Pending {
                 .as_deref()
                 .unwrap_or("the answer holds no code");
             let denied = Refused::new(error, callback.error_description.as_deref());
-            return Err(OauthError::Denied(denied));
+            return Err(AnswerError::Denied(denied).into());
         };
         let mut form = Form::of_grant("authorization_code", &self.server, &[]);
         form.add("code", code.expose());
@@ -227,6 +230,34 @@ impl Pending {
 }
 
 impl Book {
+    /// Everything that a consent needs: the server's page, and what its answer will be met with.
+    async fn prepare(
+        &mut self,
+        credential: &Arc<Credential>,
+        redirect_url: &Url,
+        verifier: &str,
+    ) -> Result<(Url, Pending), OauthError> {
+        let setup = &credential.setup;
+        self.recall(setup).await?;
+        let server = self.server(setup, true).await?;
+        let page = page_of(&server)?.clone();
+        let client = self.client_for(credential, &server, redirect_url).await?;
+        let mut scopes = self.scopes(setup, &server);
+        if server.has_offline_access {
+            scopes = union(&scopes, &[OFFLINE_ACCESS.to_owned()]);
+        }
+        let pending = Pending {
+            credential: Arc::clone(credential),
+            verifier: Secret::new(verifier),
+            redirect_url: redirect_url.clone(),
+            scopes,
+            ends: Instant::now() + Duration::from_millis(setup.means.limits.consent_ms),
+            server,
+            client,
+        };
+        Ok((page, pending))
+    }
+
     /// Who the gateway is at a server; registered there where it is nobody yet.
     async fn client_for(
         &mut self,

@@ -4,10 +4,51 @@
 //! Comes before anything that shows a credential. What a document says of whom it is about is checked, never taken.
 
 use serde::Deserialize;
+use thiserror::Error;
 use url::Url;
 
-use super::error::OauthError;
-use super::web::Web;
+use super::web::{Web, WebError};
+
+/// Why the authorization server of an upstream is not known.
+#[derive(Debug, Error)]
+pub enum DiscoveryError {
+    /// The upstream's metadata is that of something else.
+    #[error("the upstream's metadata is about {resource}, which it does not belong to")]
+    OtherResource {
+        /// The `resource` of the metadata.
+        resource: String,
+    },
+    /// Nobody says which authorization server it is.
+    #[error("the upstream names no authorization server: set `issuer`")]
+    NoIssuer,
+    /// Not the authorization server that was configured, or that the client is bound to.
+    #[error(
+        "the upstream names the authorization server {named}, but this client belongs to {ours}: if that is right, DELETE its `authorization` or change `issuer`"
+    )]
+    OtherIssuer {
+        /// What it names.
+        named: String,
+        /// What the client is bound to.
+        ours: String,
+    },
+    /// No metadata at any place where it may be.
+    #[error("the authorization server {issuer} publishes no metadata")]
+    NoMetadata {
+        /// The server.
+        issuer: String,
+    },
+    /// Metadata of another server (RFC 8414, section 3.3).
+    #[error("the metadata of {issuer} says that it is of {found}")]
+    OtherMetadata {
+        /// Whose metadata was asked for.
+        issuer: String,
+        /// What it says.
+        found: String,
+    },
+    /// A server cannot be asked.
+    #[error(transparent)]
+    Web(#[from] WebError),
+}
 
 /// An authorization server, and what it is asked for.
 #[derive(Debug)]
@@ -86,7 +127,7 @@ struct ServerMetadata {
 ///
 /// # Errors
 /// When there is none, it is one that the client does not belong to, or a document is not what it claims to be.
-pub(super) async fn discover(web: &Web, known: &Known<'_>) -> Result<Server, OauthError> {
+pub(super) async fn discover(web: &Web, known: &Known<'_>) -> Result<Server, DiscoveryError> {
     let found = match (resource_metadata(web, known).await?, known.issuer) {
         (Some(metadata), _) => {
             let issuer = choose(&metadata.authorization_servers, known)?;
@@ -101,7 +142,7 @@ pub(super) async fn discover(web: &Web, known: &Known<'_>) -> Result<Server, Oau
     }?;
     match known.before {
         Some((ours, Bound::ToServer)) if known.issuer.is_none() && ours != found.issuer => {
-            Err(OauthError::OtherIssuer {
+            Err(DiscoveryError::OtherIssuer {
                 named: found.issuer,
                 ours: ours.to_owned(),
             })
@@ -113,7 +154,7 @@ pub(super) async fn discover(web: &Web, known: &Known<'_>) -> Result<Server, Oau
 async fn resource_metadata(
     web: &Web,
     known: &Known<'_>,
-) -> Result<Option<ResourceMetadata>, OauthError> {
+) -> Result<Option<ResourceMetadata>, DiscoveryError> {
     const WHAT: &str = "protected resource metadata";
     let mut found = None;
     for place in resource_places(known)? {
@@ -126,17 +167,19 @@ async fn resource_metadata(
     }
     match found {
         Some(metadata) if is_of(&metadata.resource, known.url) => Ok(Some(metadata)),
-        Some(ResourceMetadata { resource, .. }) => Err(OauthError::OtherResource { resource }),
+        Some(ResourceMetadata { resource, .. }) => Err(DiscoveryError::OtherResource { resource }),
         None => Ok(None),
     }
 }
 
 /// Where an upstream describes itself: where it says so, else at the well-known places.
-fn resource_places(known: &Known<'_>) -> Result<Vec<Url>, OauthError> {
+fn resource_places(known: &Known<'_>) -> Result<Vec<Url>, DiscoveryError> {
     const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
     if let Some(told) = known.resource_metadata {
         let place = known.url.join(told).ok();
-        return place.map(|place| vec![place]).ok_or(OauthError::NoIssuer);
+        return place
+            .map(|place| vec![place])
+            .ok_or(DiscoveryError::NoIssuer);
     }
     let path = known.url.path().trim_end_matches('/');
     let mut places = vec![at(known.url, &format!("{WELL_KNOWN}{path}"))];
@@ -159,11 +202,11 @@ fn is_of(resource: &str, upstream: &Url) -> bool {
 }
 
 /// The issuer to use of those that the upstream names: the operator's, the one before, the first.
-fn choose<'a>(named: &'a [String], known: &Known<'a>) -> Result<&'a str, OauthError> {
+fn choose<'a>(named: &'a [String], known: &Known<'a>) -> Result<&'a str, DiscoveryError> {
     let is_named = |issuer: &str| named.iter().any(|named| named == issuer);
     match (known.issuer, known.before) {
         (Some(ours), _) if named.is_empty() || is_named(ours) => Ok(ours),
-        (Some(ours), _) => Err(OauthError::OtherIssuer {
+        (Some(ours), _) => Err(DiscoveryError::OtherIssuer {
             named: named.first().cloned().unwrap_or_default(),
             ours: ours.to_owned(),
         }),
@@ -171,12 +214,12 @@ fn choose<'a>(named: &'a [String], known: &Known<'a>) -> Result<&'a str, OauthEr
         (None, _) => named
             .first()
             .map(String::as_str)
-            .ok_or(OauthError::NoIssuer),
+            .ok_or(DiscoveryError::NoIssuer),
     }
 }
 
-async fn server_metadata(web: &Web, issuer: &str) -> Result<ServerMetadata, OauthError> {
-    let none = || OauthError::NoMetadata {
+async fn server_metadata(web: &Web, issuer: &str) -> Result<ServerMetadata, DiscoveryError> {
+    let none = || DiscoveryError::NoMetadata {
         issuer: issuer.to_owned(),
     };
     let url = Url::parse(issuer).ok().ok_or_else(none)?;
@@ -184,7 +227,7 @@ async fn server_metadata(web: &Web, issuer: &str) -> Result<ServerMetadata, Oaut
     if found.issuer == issuer {
         Ok(found)
     } else {
-        Err(OauthError::MetadataIssuer {
+        Err(DiscoveryError::OtherMetadata {
             issuer: issuer.to_owned(),
             found: found.issuer,
         })
@@ -192,7 +235,7 @@ async fn server_metadata(web: &Web, issuer: &str) -> Result<ServerMetadata, Oaut
 }
 
 /// The first metadata at the places of an issuer: with its path put in, then, for OpenID Connect, with its path before.
-async fn first_metadata(web: &Web, issuer: &Url) -> Result<Option<ServerMetadata>, OauthError> {
+async fn first_metadata(web: &Web, issuer: &Url) -> Result<Option<ServerMetadata>, DiscoveryError> {
     const OAUTH: &str = "/.well-known/oauth-authorization-server";
     const OPENID: &str = "/.well-known/openid-configuration";
     let path = issuer.path().trim_end_matches('/');
@@ -214,7 +257,7 @@ async fn first_metadata(web: &Web, issuer: &Url) -> Result<Option<ServerMetadata
 
 /// Upstreams of the first revision with authorization (MCP 2025-03-26) are their own authorization servers, with
 /// endpoints at known places where they do not say.
-async fn from_origin(web: &Web, upstream: &Url) -> Result<Server, OauthError> {
+async fn from_origin(web: &Web, upstream: &Url) -> Result<Server, DiscoveryError> {
     let origin = upstream.origin().ascii_serialization();
     let about = (canonical(upstream), Vec::new());
     match first_metadata(web, &at(upstream, "/")).await? {
@@ -222,7 +265,7 @@ async fn from_origin(web: &Web, upstream: &Url) -> Result<Server, OauthError> {
         Some(found) if found.issuer.strip_suffix('/').unwrap_or(&found.issuer) == origin => {
             server(web, found, about)
         }
-        Some(found) => Err(OauthError::MetadataIssuer {
+        Some(found) => Err(DiscoveryError::OtherMetadata {
             issuer: origin,
             found: found.issuer,
         }),
@@ -247,7 +290,7 @@ fn server(
     web: &Web,
     metadata: ServerMetadata,
     (resource, resource_scopes): (String, Vec<String>),
-) -> Result<Server, OauthError> {
+) -> Result<Server, DiscoveryError> {
     let has = |list: &[String], word: &str| list.iter().any(|listed| listed == word);
     let check = |url: Option<Url>| url.map(|url| web.check(url)).transpose();
     Ok(Server {

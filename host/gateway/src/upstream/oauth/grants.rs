@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Setup;
 use super::book::{Book, union};
-use super::client::Client;
+use super::client::{Client, ClientError};
 use super::discovery::{Bound, Known, Server, discover};
 use super::error::{OauthError, Refused};
 use super::fresh::{Token, in_ms};
@@ -43,7 +43,7 @@ impl Book {
         let server = self.server(setup, is_told).await?;
         let client = self
             .client(setup, &server)?
-            .ok_or_else(|| OauthError::NoClient {
+            .ok_or_else(|| ClientError::Unknown {
                 issuer: server.issuer.clone(),
             })?;
         let scopes = self.scopes(setup, &server);

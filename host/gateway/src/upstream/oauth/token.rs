@@ -12,7 +12,7 @@ use url::form_urlencoded::Serializer;
 use super::client::{Client, refused};
 use super::discovery::Server;
 use super::error::{OauthError, shown};
-use super::web::Web;
+use super::web::{Web, WebError};
 use crate::model::Secret;
 
 /// A request's parameters.
@@ -102,7 +102,7 @@ pub(super) async fn ask(
     let given: Given =
         serde_json::from_slice(&answer.body)
             .ok()
-            .ok_or_else(|| OauthError::Document {
+            .ok_or_else(|| WebError::Document {
                 url: shown(&server.token_endpoint),
                 what: "token response",
             })?;

@@ -10,13 +10,60 @@ use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
 use serde::de::DeserializeOwned;
+use thiserror::Error;
 use url::{Host, Url};
 
-use super::error::{OauthError, shown};
+use super::error::shown;
 use crate::upstream::http::{AGENT, Client, SendError};
 use crate::upstream::limits::UpstreamLimits;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// Why a server has not been asked, or has not answered.
+#[derive(Debug, Error)]
+pub enum WebError {
+    /// A request that had no response.
+    #[error("{url} cannot be reached")]
+    Unreachable {
+        /// What was asked, without its query.
+        url: String,
+        /// What the client said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// No whole response in time.
+    #[error("{url} did not answer within {timeout_ms} ms")]
+    Timeout {
+        /// What was asked, without its query.
+        url: String,
+        /// The time it had.
+        timeout_ms: u64,
+    },
+    /// A status that means nothing here.
+    #[error("{url} answered with HTTP status {status}")]
+    Status {
+        /// What was asked, without its query.
+        url: String,
+        /// The status.
+        status: StatusCode,
+    },
+    /// A body that is not the document that belongs there.
+    #[error("{url} answered with something that is no {what}")]
+    Document {
+        /// What was asked, without its query.
+        url: String,
+        /// What was expected.
+        what: &'static str,
+    },
+    /// A URL that is not to be asked.
+    #[error(
+        "{url} is not asked: plain http is only used where the operator wrote it, for the same host"
+    )]
+    Insecure {
+        /// The URL, without its query.
+        url: String,
+    },
+}
 
 /// A whole response.
 pub(super) struct Answer {
@@ -49,7 +96,7 @@ impl Web {
     }
 
     /// A URL that another server gave, once it is known to be fit to be asked.
-    pub(super) fn check(&self, url: Url) -> Result<Url, OauthError> {
+    pub(super) fn check(&self, url: Url) -> Result<Url, WebError> {
         let is_fit = match url.scheme() {
             "https" => url.host().is_some(),
             "http" => self.may_be_plain(&url),
@@ -58,7 +105,7 @@ impl Web {
         if is_fit && url.username().is_empty() && url.password().is_none() {
             Ok(url)
         } else {
-            Err(OauthError::Insecure { url: shown(&url) })
+            Err(WebError::Insecure { url: shown(&url) })
         }
     }
 
@@ -75,7 +122,7 @@ impl Web {
         &self,
         url: &Url,
         what: &'static str,
-    ) -> Result<Option<T>, OauthError> {
+    ) -> Result<Option<T>, WebError> {
         let answer = self
             .ask((Method::GET, url), HeaderMap::new(), Bytes::new())
             .await?;
@@ -84,10 +131,10 @@ impl Web {
         }
         if answer.status != StatusCode::OK {
             let (url, status) = (shown(url), answer.status);
-            return Err(OauthError::Status { url, status });
+            return Err(WebError::Status { url, status });
         }
         let document = serde_json::from_slice(&answer.body).ok();
-        document.map(Some).ok_or_else(|| OauthError::Document {
+        document.map(Some).ok_or_else(|| WebError::Document {
             url: shown(url),
             what,
         })
@@ -99,7 +146,7 @@ impl Web {
         url: &Url,
         (mut headers, media_type): (HeaderMap, &'static str),
         body: String,
-    ) -> Result<Answer, OauthError> {
+    ) -> Result<Answer, WebError> {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
         self.ask((Method::POST, url), headers, Bytes::from(body))
             .await
@@ -110,9 +157,9 @@ impl Web {
         (method, url): (Method, &Url),
         mut headers: HeaderMap,
         body: Bytes,
-    ) -> Result<Answer, OauthError> {
+    ) -> Result<Answer, WebError> {
         let url = self.check(url.clone())?;
-        let unreachable = |source| OauthError::Unreachable {
+        let unreachable = |source| WebError::Unreachable {
             url: shown(&url),
             source,
         };
@@ -142,7 +189,7 @@ impl Web {
         };
         match tokio::time::timeout(self.timeout, asked).await {
             Ok(answer) => answer,
-            Err(_elapsed) => Err(OauthError::Timeout {
+            Err(_elapsed) => Err(WebError::Timeout {
                 url: shown(&url),
                 timeout_ms: u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX),
             }),
