@@ -11,6 +11,7 @@
     reason = "a table of cases and the snapshot of their answers are read together"
 )]
 
+mod authorization;
 mod bad_input;
 mod catalogue;
 mod cli;

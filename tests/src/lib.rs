@@ -21,6 +21,7 @@ pub mod gateway;
 pub mod guests;
 pub mod load;
 pub mod mcp;
+pub mod oauth;
 pub mod places;
 pub mod process;
 pub mod shared;

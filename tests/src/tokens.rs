@@ -77,6 +77,17 @@ pub fn signed_by_key(subject: &str) -> String {
     .expect("a token")
 }
 
+/// Milliseconds since the Unix epoch.
+///
+/// # Panics
+/// Before the Unix epoch.
+#[must_use]
+pub fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let since = since.expect("it is after 1970");
+    u64::try_from(since.as_millis()).expect("it is before the end of time")
+}
+
 /// Seconds since the Unix epoch.
 ///
 /// # Panics
