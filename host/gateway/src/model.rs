@@ -47,6 +47,9 @@ pub struct UpstreamSpec {
     /// Program and arguments of a stdio server. It runs with the gateway's rights and an empty environment.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
+    /// Who shares the process of the command.
+    #[serde(default, skip_serializing_if = "ProcessScope::is_shared")]
+    pub process: ProcessScope,
     /// Environment of the command. `PATH` and `HOME` are passed through unless set here. Values are never shown again.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, Secret>,
@@ -66,6 +69,27 @@ pub struct UpstreamSpec {
 
 fn default_timeout_ms() -> u64 {
     30_000
+}
+
+/// Who shares the process of a command.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ProcessScope {
+    /// Every caller. It can ask nobody anything; updates of resources go to whoever subscribed to them, and its log to
+    /// every session that set a level.
+    #[default]
+    Shared,
+    /// Nobody: each session gets a process of its own, and so does each caller without sessions. It may ask the
+    /// session's client for what the client offers: sampling, elicitation, roots.
+    Session,
+}
+
+impl ProcessScope {
+    /// Whether it is the one for all callers.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        matches!(self, Self::Shared)
+    }
 }
 
 /// What clients connect to: one merged catalogue of one or more upstreams.

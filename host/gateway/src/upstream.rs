@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 mod asker;
@@ -71,7 +71,7 @@ pub struct Upstream {
 #[derive(Debug)]
 enum Transport {
     Http(HttpUpstream),
-    Stdio(Arc<StdioUpstream>),
+    Stdio(StdioUpstream),
     /// The definition cannot be used, and why.
     Broken(String),
 }
@@ -229,6 +229,7 @@ impl Transport {
             (None, Some((program, args))) => {
                 let setup = Setup {
                     name: Arc::clone(name),
+                    scope: spec.process,
                     program: OsString::from(program),
                     args: args.iter().map(OsString::from).collect(),
                     env: environment(spec, shared),
@@ -236,8 +237,10 @@ impl Transport {
                     meters: Arc::clone(meters),
                     processes: shared.processes.clone(),
                     stop: shared.stop.child_token(),
+                    era: Mutex::default(),
+                    changes: tokio::sync::watch::Sender::new(0),
                 };
-                Self::Stdio(Arc::new(StdioUpstream::new(setup, timeout)))
+                Self::Stdio(StdioUpstream::new(setup, timeout))
             }
             (Some(_), Some(_)) => {
                 Self::Broken("it has both `url` and `command`: keep one".to_owned())

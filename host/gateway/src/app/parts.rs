@@ -54,9 +54,14 @@ impl Parts {
             instances_max: u32::try_from(settings.sandbox.instances_max).unwrap_or(u32::MAX),
             ..SandboxSettings::default()
         })?;
+        let upstream_limits = UpstreamLimits {
+            session_processes_max: usize::try_from(settings.limits.session_processes_max)
+                .unwrap_or(usize::MAX),
+            ..UpstreamLimits::default()
+        };
         let upstreams = Upstreams::new(
             metrics.registry(),
-            UpstreamLimits::default(),
+            upstream_limits,
             tasks.clone(),
             Arc::<SqliteStore>::clone(&store),
         )?;

@@ -33,6 +33,7 @@ const KEYS: &[(&str, Form)] = &[
     ("limits.connections_max", Form::Number),
     ("limits.sessions_max", Form::Number),
     ("limits.session_ttl_s", Form::Number),
+    ("limits.session_processes_max", Form::Number),
     ("limits.request_timeout_ms", Form::Number),
     ("limits.sse_event_bytes_max", Form::Number),
     ("limits.sse_keep_alive_s", Form::Number),

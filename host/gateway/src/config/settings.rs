@@ -113,6 +113,8 @@ pub struct Limits {
     pub sessions_max: u64,
     /// A session ends when it was not used for this long, in seconds.
     pub session_ttl_s: u64,
+    /// Most processes that the callers of one upstream have to themselves.
+    pub session_processes_max: u64,
     /// Longest time from a request to the beginning of its reply, in milliseconds.
     pub request_timeout_ms: u64,
     /// Largest single event of a streamed reply, in bytes.
@@ -178,6 +180,7 @@ impl Default for Settings {
                 connections_max: 10_000,
                 sessions_max: 100_000,
                 session_ttl_s: 3_600,
+                session_processes_max: 64,
                 request_timeout_ms: 120_000,
                 sse_event_bytes_max: 4 * MIB,
                 sse_keep_alive_s: 15,
@@ -289,6 +292,7 @@ fn limits(raw: RawLimits, default: Limits) -> Result<Limits, InvalidSetting> {
         connections_max in (1, 1_000_000),
         sessions_max in (1, 10_000_000),
         session_ttl_s in (1, 30 * 86_400),
+        session_processes_max in (1, 100_000),
         request_timeout_ms in (1, 3_600_000),
         sse_event_bytes_max in (KIB, GIB),
         sse_keep_alive_s in (1, 3_600),

@@ -45,7 +45,7 @@ impl Pipeline {
         let offered = client_capabilities(asked.capabilities);
         let opening = Opening {
             revision,
-            capabilities: &offered,
+            capabilities: Some(&offered),
             edition: *call.server.catalogue.edition().borrow(),
         };
         let session = self.sessions.open(at, call.principal(), opening)?;

@@ -34,8 +34,8 @@ pub(super) struct Owner {
 pub struct Opening<'a> {
     /// The revision that both speak.
     pub revision: Revision,
-    /// What the client offers to servers, as JSON text.
-    pub capabilities: &'a str,
+    /// What the client offers to servers, as JSON text; none for callers without a session.
+    pub capabilities: Option<&'a str>,
     /// The server's lists as they are now.
     pub edition: Edition,
 }
@@ -75,7 +75,9 @@ impl Session {
             id,
             owner,
             revision: opening.revision,
-            conversation: Conversation::new(opening.capabilities),
+            conversation: opening
+                .capabilities
+                .map_or_else(Conversation::default, Conversation::new),
             questions: Questions::default(),
             pushed: EventLog::new(PUSHED, log_bounds),
             ended: CancellationToken::new(),

@@ -175,7 +175,7 @@ impl Sessions {
         }
         let opening = Opening {
             revision: Revision::newest(),
-            capabilities,
+            capabilities: Some(capabilities),
             edition: Edition::default(),
         };
         let session = self.new_session(String::new(), owner.0.clone(), opening);
@@ -299,7 +299,7 @@ mod tests {
     const AT: (&str, &str) = ("acme", "tools");
     const OPENING: Opening<'static> = Opening {
         revision: Revision::newest_of(Era::Session),
-        capabilities: "{}",
+        capabilities: Some("{}"),
         edition: [0; 4],
     };
 

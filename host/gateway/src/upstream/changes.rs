@@ -41,6 +41,9 @@ impl Upstream {
     /// Changes whenever the upstream says that its lists have.
     #[must_use]
     pub fn changes(self: &Arc<Self>) -> watch::Receiver<u64> {
+        if let Transport::Stdio(stdio) = &self.transport {
+            return stdio.changes();
+        }
         let changes = &self.changes;
         if !changes.is_followed.swap(true, Ordering::AcqRel) {
             self.follow();

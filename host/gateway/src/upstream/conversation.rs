@@ -1,4 +1,4 @@
-//! The upstream sessions of one gateway session, or of one stateless principal.
+//! The upstream sessions of one gateway session, or of one stateless principal, and its places at processes.
 //!
 //! The session room keeps a conversation and hands it to every call. Sessions are opened at the first call that needs
 //! one, once for however many calls wait, and ended together. A conversation is never shared between principals.
@@ -13,10 +13,11 @@ use super::error::UpstreamError;
 use super::http::{self, HttpSession, Wire};
 use super::inbox::Inbox;
 use super::outgoing::CAPABILITIES;
+use super::stdio::{Seat, Setup};
 
 static NEXT_UID: AtomicU64 = AtomicU64::new(0);
 
-/// Sessions with upstreams, by upstream.
+/// Sessions with upstreams, by upstream, and places at their processes.
 #[derive(Debug)]
 pub struct Conversation {
     /// Tells callers of one shared process apart.
@@ -24,6 +25,7 @@ pub struct Conversation {
     slots: Mutex<Vec<Arc<Slot>>>,
     /// What is watched at upstreams that have no sessions.
     watched: Mutex<Vec<Watched>>,
+    seats: Mutex<Vec<Arc<Seat>>>,
     client: Arc<Client>,
 }
 
@@ -49,9 +51,9 @@ impl Listener {
 
 /// Who is behind a conversation.
 #[derive(Debug)]
-struct Client {
-    /// What it offers to servers, as JSON text.
-    capabilities: Box<str>,
+pub(super) struct Client {
+    /// What it offers to servers, as JSON text; `None` where it has no session and nobody could ask it anything.
+    capabilities: Option<Box<str>>,
     /// Takes what upstreams send outside of replies, where somebody wants it.
     inbox: Mutex<Option<Arc<dyn Inbox>>>,
     /// Stops whoever reads for the inbox.
@@ -70,21 +72,27 @@ pub(super) struct Slot {
 }
 
 impl Default for Conversation {
+    /// Of somebody without a session: the gateway itself, or a stateless caller.
     fn default() -> Self {
-        Self::new(CAPABILITIES)
+        Self::of(None)
     }
 }
 
 impl Conversation {
-    /// No sessions yet; those that are opened tell their upstream that the client has these capabilities, a JSON text.
+    /// Of a session whose client has these capabilities, a JSON text. Upstreams are told of them.
     #[must_use]
     pub fn new(capabilities: &str) -> Self {
+        Self::of(Some(capabilities.into()))
+    }
+
+    fn of(capabilities: Option<Box<str>>) -> Self {
         Self {
             uid: NEXT_UID.fetch_add(1, Ordering::Relaxed),
             slots: Mutex::default(),
             watched: Mutex::default(),
+            seats: Mutex::default(),
             client: Arc::new(Client {
-                capabilities: capabilities.into(),
+                capabilities,
                 inbox: Mutex::default(),
                 ended: CancellationToken::new(),
             }),
@@ -94,7 +102,7 @@ impl Conversation {
     /// What its client offers to servers, as JSON text.
     #[must_use]
     pub fn capabilities(&self) -> &str {
-        &self.client.capabilities
+        self.client.capabilities()
     }
 
     /// From now on, what upstreams send outside of replies goes to this inbox.
@@ -169,16 +177,47 @@ impl Conversation {
         slot.session.get().cloned()
     }
 
+    /// The place at an upstream by command; taken by `sit` where there is none.
+    pub(super) fn seat(
+        &self,
+        setup: &Arc<Setup>,
+        sit: impl FnOnce(&Arc<Client>) -> Seat,
+    ) -> Arc<Seat> {
+        let mut seats = self.seats();
+        if let Some(seat) = seats.iter().find(|seat| seat.is_at(setup)) {
+            return Arc::clone(seat);
+        }
+        if seats.len() >= setup.limits.conversation_sessions_max.max(1) {
+            seats.remove(0).close();
+        }
+        let seat = Arc::new(sit(&self.client));
+        seats.push(Arc::clone(&seat));
+        seat
+    }
+
+    /// The place at an upstream by command, where it was taken.
+    pub(super) fn taken_seat(&self, setup: &Arc<Setup>) -> Option<Arc<Seat>> {
+        let seats = self.seats();
+        seats.iter().find(|seat| seat.is_at(setup)).cloned()
+    }
+
+    fn seats(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Seat>>> {
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Drops a slot whose session is no more; the next call opens another.
     pub(super) fn forget(&self, slot: &Arc<Slot>) {
         let mut slots = self.lock();
         slots.retain(|kept| !Arc::ptr_eq(kept, slot));
     }
 
-    /// Ends every upstream session, as well as it goes and within a bounded time. Calls that come later open others.
+    /// Ends every upstream session, as well as it goes and within a bounded time, and tells every process of its own to
+    /// end. Calls that come later open others.
     pub async fn close(&self) {
         let slots = std::mem::take(&mut *self.lock());
+        let seats = std::mem::take(&mut *self.seats());
         self.client.ended.cancel();
+        seats.iter().for_each(|seat| seat.close());
         join_all(slots.iter().map(|slot| slot.close())).await;
     }
 }
@@ -189,7 +228,7 @@ impl Slot {
         if let Some(session) = self.session.get() {
             return Ok(Arc::clone(session));
         }
-        let capabilities = &self.client.capabilities;
+        let capabilities = self.client.capabilities();
         let opened = self
             .session
             .get_or_try_init(|| Box::pin(HttpSession::open(&self.wire, capabilities)));
@@ -217,7 +256,23 @@ impl Slot {
 }
 
 impl Client {
-    fn inbox(&self) -> Option<Arc<dyn Inbox>> {
+    /// What upstreams are told that it can do, as JSON text.
+    pub(super) fn capabilities(&self) -> &str {
+        self.capabilities.as_deref().unwrap_or(CAPABILITIES)
+    }
+
+    /// Whether it has a session.
+    pub(super) fn has_session(&self) -> bool {
+        self.capabilities.is_some()
+    }
+
+    /// Cancelled when the conversation ends.
+    pub(super) fn ended(&self) -> &CancellationToken {
+        &self.ended
+    }
+
+    /// Who takes what upstreams send outside of replies.
+    pub(super) fn inbox(&self) -> Option<Arc<dyn Inbox>> {
         let inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
         inbox.clone()
     }

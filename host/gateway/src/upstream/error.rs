@@ -15,6 +15,7 @@ use portcullis_protocol::sse::SseError;
 use thiserror::Error;
 
 use super::oauth::OauthError;
+use crate::model::ProcessScope;
 
 mod public;
 
@@ -55,6 +56,30 @@ pub enum UpstreamError {
         upstream: Arc<str>,
         /// The most calls that may wait.
         pending_max: usize,
+    },
+    /// Too many callers have a process of their own.
+    #[error("upstream {upstream} has {processes_max} processes for callers of their own")]
+    ProcessesFull {
+        /// The upstream.
+        upstream: Arc<str>,
+        /// The most such processes.
+        processes_max: usize,
+    },
+    /// Too many subscriptions, of one caller or of all.
+    #[error("upstream {upstream} has {subscriptions_max} subscriptions already")]
+    SubscriptionsFull {
+        /// The upstream.
+        upstream: Arc<str>,
+        /// The most subscriptions.
+        subscriptions_max: usize,
+    },
+    /// A subscription to a URI that is too long to be kept.
+    #[error("a URI of more than {bytes_max} bytes for upstream {upstream}")]
+    UriTooLong {
+        /// The upstream.
+        upstream: Arc<str>,
+        /// The most bytes.
+        bytes_max: usize,
     },
     /// The gateway is shutting down.
     #[error("upstream {upstream} was stopped")]
@@ -229,6 +254,8 @@ pub enum UpstreamError {
     Exited {
         /// The upstream.
         upstream: Arc<str>,
+        /// Who shared it.
+        scope: ProcessScope,
         /// Its exit status or signal.
         ending: String,
     },
@@ -261,6 +288,8 @@ impl UpstreamError {
             Self::Misconfigured { .. } => "misconfigured",
             Self::Unhealthy { .. } => "unhealthy",
             Self::Busy { .. } => "busy",
+            Self::ProcessesFull { .. } => "processes_full",
+            Self::SubscriptionsFull { .. } => "subscriptions_full",
             Self::Stopped { .. } => "stopped",
             Self::Connect { .. } => "connect",
             Self::Interrupted { .. } => "interrupted",
@@ -274,7 +303,7 @@ impl UpstreamError {
             | Self::Unexpected { .. }
             | Self::Listing { .. } => "protocol",
             Self::TooLarge { .. } | Self::ListTooLong { .. } => "too_large",
-            Self::Params { .. } => "params",
+            Self::Params { .. } | Self::UriTooLong { .. } => "params",
             Self::Lifecycle { .. } | Self::NoRevision { .. } => "handshake",
             Self::Refused { .. } => "refused",
             Self::Spawn { .. } => "spawn",
@@ -284,10 +313,12 @@ impl UpstreamError {
     }
 
     /// Every value that [`UpstreamError::label`] can have.
-    pub(super) const LABELS: [&'static str; 19] = [
+    pub(super) const LABELS: [&'static str; 21] = [
         "misconfigured",
         "unhealthy",
         "busy",
+        "processes_full",
+        "subscriptions_full",
         "stopped",
         "connect",
         "interrupted",
@@ -313,6 +344,9 @@ impl UpstreamError {
             Self::Misconfigured { upstream, .. }
             | Self::Unhealthy { upstream, .. }
             | Self::Busy { upstream, .. }
+            | Self::ProcessesFull { upstream, .. }
+            | Self::SubscriptionsFull { upstream, .. }
+            | Self::UriTooLong { upstream, .. }
             | Self::Stopped { upstream }
             | Self::Connect { upstream, .. }
             | Self::Interrupted { upstream, .. }
@@ -351,6 +385,11 @@ impl UpstreamError {
 
     pub(super) fn blame(&self) -> Blame {
         match self {
+            // What one caller's own process does says nothing of the others'.
+            Self::Exited {
+                scope: ProcessScope::Session,
+                ..
+            } => Blame::Unknown,
             Self::Connect { .. }
             | Self::Interrupted { .. }
             | Self::Timeout { .. }
@@ -372,6 +411,9 @@ impl UpstreamError {
             Self::Misconfigured { .. }
             | Self::Unhealthy { .. }
             | Self::Busy { .. }
+            | Self::ProcessesFull { .. }
+            | Self::SubscriptionsFull { .. }
+            | Self::UriTooLong { .. }
             | Self::Stopped { .. }
             | Self::Unauthorized { .. }
             | Self::Params { .. }

@@ -49,8 +49,20 @@ pub struct UpstreamLimits {
     pub process_pending_max: usize,
     /// Messages that wait to be written to one process.
     pub process_queue_len_max: usize,
-    /// Progress notifications that wait for one caller; further ones are dropped.
+    /// Messages that wait for one caller before its response; further notifications are dropped, further requests refused.
     pub call_events_max: usize,
+    /// Processes that the callers of one upstream have to themselves.
+    pub session_processes_max: usize,
+    /// Messages of one process that wait for one conversation; further notifications are dropped, further requests refused.
+    pub mailbox_len_max: usize,
+    /// Bytes of those messages, unless a single one has more.
+    pub mailbox_bytes_max: usize,
+    /// Subscriptions that one conversation has at one process.
+    pub conversation_subscriptions_max: usize,
+    /// Subscriptions at one process, of all conversations together.
+    pub process_subscriptions_max: usize,
+    /// Bytes of a resource's URI that can be subscribed to.
+    pub subscription_uri_bytes_max: usize,
     /// Longest wait for a process to become ready, in milliseconds.
     pub process_start_ms: u64,
     /// A process that lived this long is restarted without a pause, in milliseconds.
@@ -88,6 +100,12 @@ impl Default for UpstreamLimits {
             process_pending_max: 1024,
             process_queue_len_max: 256,
             call_events_max: 64,
+            session_processes_max: 64,
+            mailbox_len_max: 64,
+            mailbox_bytes_max: 4 * 1024 * 1024,
+            conversation_subscriptions_max: 256,
+            process_subscriptions_max: 4096,
+            subscription_uri_bytes_max: 4096,
             process_start_ms: 60_000,
             process_settled_ms: 30_000,
             process_stop_ms: 2_000,

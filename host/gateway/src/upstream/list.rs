@@ -61,7 +61,7 @@ impl Upstream {
         let own = Conversation::default();
         let (era, conversation) = match &self.transport {
             Transport::Http(http) => (http.own_era().await?, http.own()),
-            Transport::Stdio(stdio) => (stdio.era().await?, &own),
+            Transport::Stdio(stdio) => (stdio.own_era().await?, stdio.own()),
             Transport::Broken(_) => (Era::Session, &own),
         };
         let params = self.page_params(era, cursor)?;

@@ -47,7 +47,9 @@ pub(super) struct Metrics {
     in_flight: IntGaugeVec,
     healthy: IntGaugeVec,
     sessions_opened: IntCounterVec,
+    processes: IntGaugeVec,
     restarts: IntCounterVec,
+    dropped: IntCounterVec,
     nonsense: IntCounterVec,
     tokens: IntCounterVec,
 }
@@ -72,9 +74,14 @@ impl Metrics {
                 "portcullis_upstream_sessions_opened_total",
                 "Upstream sessions opened.",
             )?,
+            processes: gauges("portcullis_upstream_processes", "Processes that run.")?,
             restarts: counters(
                 "portcullis_upstream_restarts_total",
-                "Processes started after the first.",
+                "Processes started after another that served the same callers.",
+            )?,
+            dropped: counters(
+                "portcullis_upstream_dropped_total",
+                "Notifications of processes that were dropped, and requests refused, since their client reads too slowly.",
             )?,
             nonsense: counters(
                 "portcullis_upstream_nonsense_total",
@@ -92,7 +99,9 @@ impl Metrics {
         registry.register(Box::new(metrics.in_flight.clone()))?;
         registry.register(Box::new(metrics.healthy.clone()))?;
         registry.register(Box::new(metrics.sessions_opened.clone()))?;
+        registry.register(Box::new(metrics.processes.clone()))?;
         registry.register(Box::new(metrics.restarts.clone()))?;
+        registry.register(Box::new(metrics.dropped.clone()))?;
         registry.register(Box::new(metrics.nonsense.clone()))?;
         registry.register(Box::new(metrics.tokens.clone()))?;
         Ok(metrics)
@@ -106,6 +115,8 @@ impl Metrics {
             in_flight: self.in_flight.with_label_values(&labels),
             healthy: self.healthy.with_label_values(&labels),
             sessions_opened: self.sessions_opened.with_label_values(&labels),
+            processes: self.processes.with_label_values(&labels),
+            dropped: self.dropped.with_label_values(&labels),
             restarts: self.restarts.with_label_values(&labels),
             nonsense: self.nonsense.with_label_values(&labels),
             tokens_ok: self.tokens.with_label_values(&[tenant, upstream, OK]),
@@ -123,6 +134,8 @@ impl Metrics {
         self.in_flight.remove_label_values(&labels).ok();
         self.healthy.remove_label_values(&labels).ok();
         self.sessions_opened.remove_label_values(&labels).ok();
+        self.processes.remove_label_values(&labels).ok();
+        self.dropped.remove_label_values(&labels).ok();
         self.restarts.remove_label_values(&labels).ok();
         self.nonsense.remove_label_values(&labels).ok();
         for outcome in [OK, FAILED] {
@@ -140,7 +153,9 @@ pub(super) struct Meters {
     pub(super) in_flight: IntGauge,
     pub(super) healthy: IntGauge,
     pub(super) sessions_opened: IntCounter,
+    pub(super) processes: IntGauge,
     pub(super) restarts: IntCounter,
+    pub(super) dropped: IntCounter,
     pub(super) nonsense: IntCounter,
     pub(super) tokens_ok: IntCounter,
     pub(super) tokens_failed: IntCounter,

@@ -1,43 +1,57 @@
-//! Upstreams by command: one supervised process each, spoken to in lines.
+//! Upstreams by command: supervised processes, spoken to in lines.
 //!
-//! `Upstream::request` comes here with an admitted call. The process is started by the first call and shared by all
-//! callers; their ids and progress tokens are replaced on the way in and put back on the way out. A crash ends the
-//! calls that wait, and the next call starts another process, after a pause that grows.
+//! `Upstream::request` comes here with an admitted call. A process is started by the first call that needs it: one for
+//! all callers, or one for each conversation. Ids and progress tokens are replaced on the way in and put back on the way
+//! out. A crash ends the calls that wait, and the next call starts another process, after a pause that grows.
 
 use std::ffi::OsString;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
+use bytes::Bytes;
 use http::StatusCode;
 use portcullis_protocol::revision::Era;
 use portcullis_protocol::splice;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+mod audience;
+mod claims;
 mod events;
 mod handshake;
 mod inbound;
+mod keeper;
 mod lines;
+mod mailbox;
 mod pending;
 mod process;
+mod request;
+mod seat;
 mod stderr;
 mod supervise;
+mod table;
+mod wishes;
 
 pub(super) use events::ProcessEvents;
 pub(super) use process::Process;
+pub(super) use seat::Seat;
 
+use super::asker::Asker;
 use super::conversation::Conversation;
 use super::error::UpstreamError;
 use super::limits::UpstreamLimits;
 use super::metrics::Meters;
 use super::outgoing::{self, Outgoing};
 use super::reply::{ReplyKind, UpstreamBody, UpstreamReply};
+use crate::model::ProcessScope;
+use audience::Audience;
+use claims::Claims;
 use events::{Begun, Waiting};
+use keeper::Keeper;
 use pending::OnLeave;
+use wishes::Wish;
 
-/// A pause before a restart that is waited for instead of refusing the call.
-const RESTART_WAIT_MS: u64 = 1_000;
 const CANCELLED: &str = "notifications/cancelled";
 
 /// One upstream by command.
@@ -45,15 +59,19 @@ const CANCELLED: &str = "notifications/cancelled";
 pub(super) struct StdioUpstream {
     setup: Arc<Setup>,
     timeout: Duration,
-    current: ArcSwapOption<Process>,
-    /// Held by the one that starts a process.
-    start: tokio::sync::Mutex<Restart>,
+    /// The gateway's own, for lists.
+    own: Conversation,
+    /// The process for all callers, and for the gateway itself.
+    common: Arc<Keeper>,
+    /// Leave to run processes of single callers.
+    claims: Arc<Claims>,
 }
 
-/// What a process is started with.
+/// What all processes of an upstream have in common.
 #[derive(Debug)]
 pub(super) struct Setup {
     pub(super) name: Arc<str>,
+    pub(super) scope: ProcessScope,
     pub(super) program: OsString,
     pub(super) args: Vec<OsString>,
     /// The whole environment.
@@ -63,42 +81,85 @@ pub(super) struct Setup {
     /// Processes live on this one; waiting for it is waiting for them.
     pub(super) processes: TaskTracker,
     pub(super) stop: CancellationToken,
+    /// The era of the last process; a command hardly ever changes it.
+    pub(super) era: Mutex<Option<Era>>,
+    /// How often a process said that one of its lists has changed.
+    pub(super) changes: watch::Sender<u64>,
 }
 
-/// What the next start has to know of the earlier ones.
-#[derive(Debug, Default)]
-struct Restart {
-    /// Processes started so far.
-    starts: u32,
-    /// Starts and processes in a row that ended too soon.
-    failures: u32,
-    not_before: Option<Instant>,
-    /// The era of the last process; a command hardly ever changes it.
-    era: Option<Era>,
+impl Setup {
+    fn era(&self) -> Option<Era> {
+        *self.era.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_era(&self, era: Era) {
+        *self.era.lock().unwrap_or_else(PoisonError::into_inner) = Some(era);
+    }
+
+    fn note_change(&self) {
+        self.changes.send_modify(|changes| *changes += 1);
+    }
+}
+
+/// Which process serves a call, and the caller's place at it where it has one.
+struct Place {
+    keeper: Arc<Keeper>,
+    seat: Option<Arc<Seat>>,
 }
 
 impl StdioUpstream {
     pub(super) fn new(setup: Setup, timeout: Duration) -> Self {
+        let setup = Arc::new(setup);
+        let processes_max = setup.limits.session_processes_max;
         Self {
-            setup: Arc::new(setup),
             timeout,
-            current: ArcSwapOption::empty(),
-            start: tokio::sync::Mutex::default(),
+            own: Conversation::default(),
+            common: Keeper::new(&setup, Audience::of_all(), None),
+            claims: Arc::new(Claims::new(&setup.name, processes_max)),
+            setup,
         }
+    }
+
+    /// The conversation of the gateway itself.
+    pub(super) fn own(&self) -> &Conversation {
+        &self.own
+    }
+
+    /// The era in which the gateway's own requests go out: that of the process for all, which is started where there is
+    /// none.
+    pub(super) async fn own_era(&self) -> Result<Era, UpstreamError> {
+        match tokio::time::timeout(self.timeout, Box::pin(self.common.ready())).await {
+            Ok(process) => Ok(process?.era()),
+            Err(_elapsed) => Err(self.timed_out()),
+        }
+    }
+
+    /// Counts how often one of its lists has changed.
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.setup.changes.subscribe()
     }
 
     /// Sends a request; answers when the reply has begun.
     pub(super) async fn call(
-        self: &Arc<Self>,
+        &self,
         conversation: &Conversation,
         out: &Outgoing<'_>,
     ) -> Result<UpstreamReply, UpstreamError> {
         let deadline = tokio::time::Instant::now() + self.timeout;
-        let process = match tokio::time::timeout_at(deadline, Box::pin(self.ready())).await {
-            Ok(process) => process?,
+        if let Some(wish) = Wish::of(out) {
+            let granted = Box::pin(self.grant(conversation, wish, out));
+            return match tokio::time::timeout_at(deadline, granted).await {
+                Ok(answer) => Ok(self.whole(Era::Session, answer?)),
+                Err(_elapsed) => Err(self.timed_out()),
+            };
+        }
+        let place = self.place(conversation);
+        let taken = Box::pin(self.take_in(&place, conversation, out));
+        let (process, mut waiting, line) = match tokio::time::timeout_at(deadline, taken).await {
+            Ok(taken) => taken?,
             Err(_elapsed) => return Err(self.timed_out()),
         };
-        let (mut waiting, line) = self.register(&process, conversation, out)?;
+        waiting.seat = place.seat;
         let begun = async {
             process.send(line).await?;
             waiting.begin().await
@@ -110,167 +171,150 @@ impl StdioUpstream {
                 return Err(self.timed_out());
             }
         };
-        Ok(self.reply(process.era(), begun, waiting))
+        Ok(self.reply(&process, begun, waiting))
     }
 
-    /// Passes a cancellation on to the process; it is told nothing else, since callers share it.
+    /// Passes a notification on. A process that callers share is told of cancellations alone.
     pub(super) async fn notify(
         &self,
         conversation: &Conversation,
         out: &Outgoing<'_>,
     ) -> Result<(), UpstreamError> {
-        if out.method != CANCELLED {
-            return Ok(());
-        }
-        let (Some(process), Some(params)) = (self.current.load_full(), out.params) else {
+        let keeper = match self.setup.scope {
+            ProcessScope::Shared => Some(Arc::clone(&self.common)),
+            ProcessScope::Session => conversation
+                .taken_seat(&self.setup)
+                .map(|seat| Arc::clone(&seat.keeper)),
+        };
+        let Some(process) = keeper.and_then(|keeper| keeper.alive()) else {
             return Ok(());
         };
-        let theirs = splice::get_member(params, "requestId");
-        let Some(id) = theirs.and_then(|id| process.pending.find(conversation.uid(), id)) else {
+        let Some(message) = self.notification(&process, conversation, out)? else {
             return Ok(());
         };
-        let params = splice::set_member(params, "requestId", &id.to_string())
-            .map_err(|source| self.untranslatable(source))?;
-        let line = process::line(&outgoing::message(None, CANCELLED, Some(&params)));
-        match tokio::time::timeout(self.timeout, process.send(line)).await {
+        match tokio::time::timeout(self.timeout, process.send(process::line(&message))).await {
             Ok(sent) => sent,
             Err(_elapsed) => Err(self.timed_out()),
         }
     }
 
-    /// The era of the process, which is started where there is none.
-    pub(super) async fn era(self: &Arc<Self>) -> Result<Era, UpstreamError> {
-        match tokio::time::timeout(self.timeout, Box::pin(self.ready())).await {
-            Ok(process) => Ok(process?.era()),
-            Err(_elapsed) => Err(self.timed_out()),
-        }
-    }
-
-    fn register(
+    /// A notification as the process may know it; `None` where it is none of its business.
+    fn notification(
         &self,
-        process: &Arc<Process>,
+        process: &Process,
         conversation: &Conversation,
         out: &Outgoing<'_>,
-    ) -> Result<(Waiting, bytes::Bytes), UpstreamError> {
-        let id = process.pending.next_id();
-        let own = id.to_string();
-        let composed = outgoing::compose(out, process.era(), process.revision(), Some(&own))
-            .map_err(|source| self.untranslatable(source))?;
-        let on_leave = match out.era {
-            // To leave is not to cancel, in sessions.
-            Era::Session => OnLeave::Nothing,
-            Era::Stateless => OnLeave::Cancel,
-        };
-        let caller = pending::Caller {
-            conversation: conversation.uid(),
-            id: Box::from(out.id),
-            token: composed.token,
-        };
-        let waiting = process.register(id, caller, on_leave)?;
-        Ok((waiting, process::line(&composed.body)))
+    ) -> Result<Option<Bytes>, UpstreamError> {
+        let untranslatable = |source| request::untranslatable(&self.setup, source);
+        if out.method == CANCELLED {
+            let params = out.params.unwrap_or_default();
+            let theirs = splice::get_member(params, "requestId");
+            let id = theirs.and_then(|id| process.pending.find(conversation.uid(), id));
+            let Some(id) = id else { return Ok(None) };
+            let params = splice::set_member(params, "requestId", &id.to_string());
+            let params = params.map_err(untranslatable)?;
+            return Ok(Some(outgoing::message(None, CANCELLED, Some(&params))));
+        }
+        match (process.audience.scope(), process.era(), out.era) {
+            (ProcessScope::Session, Era::Session, Era::Session) => {
+                outgoing::compose_notification(out, Era::Session, process.revision())
+                    .map(Some)
+                    .map_err(untranslatable)
+            }
+            (ProcessScope::Session | ProcessScope::Shared, _, _) => Ok(None),
+        }
     }
 
-    fn reply(&self, era: Era, begun: Begun, waiting: Waiting) -> UpstreamReply {
-        let name = &self.setup.name;
-        let (status, asker) = (StatusCode::OK, None);
-        match begun {
-            Begun::Last(message) => UpstreamReply {
-                era,
-                status,
-                kind: ReplyKind::Json,
-                content_length: Some(message.len() as u64),
-                body: UpstreamBody::whole(name, message),
-                asker,
+    /// Where a conversation's calls go. Its own process is not started yet; the gateway itself uses the one for all.
+    fn place(&self, conversation: &Conversation) -> Place {
+        let is_own = conversation.uid() == self.own.uid();
+        match self.setup.scope {
+            ProcessScope::Session if !is_own => {
+                let seat = self.seat(conversation);
+                Place {
+                    keeper: Arc::clone(&seat.keeper),
+                    seat: Some(seat),
+                }
+            }
+            ProcessScope::Session | ProcessScope::Shared => Place {
+                keeper: Arc::clone(&self.common),
+                seat: None,
             },
+        }
+    }
+
+    fn seat(&self, conversation: &Conversation) -> Arc<Seat> {
+        let uid = conversation.uid();
+        conversation.seat(&self.setup, |client| match self.setup.scope {
+            ProcessScope::Session => Seat::alone(&self.setup, &self.claims, (uid, client)),
+            ProcessScope::Shared => Seat::among_others(&self.common, (uid, client)),
+        })
+    }
+
+    /// A place among those who wait for a process, which is started where there is none.
+    async fn take_in(
+        &self,
+        place: &Place,
+        conversation: &Conversation,
+        out: &Outgoing<'_>,
+    ) -> Result<(Arc<Process>, Waiting, Bytes), UpstreamError> {
+        let mut process = place.keeper.ready().await?;
+        let mut taken = request::of_caller(&process, conversation.uid(), out);
+        if taken.is_err() && !process.is_alive() {
+            // It has just ended, and has seen nothing of the request.
+            process = place.keeper.ready().await?;
+            taken = request::of_caller(&process, conversation.uid(), out);
+        }
+        let (waiting, line) = taken?;
+        Ok((process, waiting, line))
+    }
+
+    /// What a caller wants to hear; the answer under its own id.
+    async fn grant(
+        &self,
+        conversation: &Conversation,
+        wish: Wish<'_>,
+        out: &Outgoing<'_>,
+    ) -> Result<Bytes, UpstreamError> {
+        let seat = self.seat(conversation);
+        match wish {
+            Wish::Level(level) => wishes::set_level(&seat, level, out).await,
+            Wish::Subscribe(uri) => {
+                let process = seat.keeper.ready().await?;
+                wishes::subscribe(&seat, &process, (uri, out)).await
+            }
+            Wish::Unsubscribe(uri) => {
+                let process = seat.keeper.ready().await?;
+                wishes::unsubscribe(&seat, &process, (uri, out)).await
+            }
+        }
+    }
+
+    fn reply(&self, process: &Arc<Process>, begun: Begun, waiting: Waiting) -> UpstreamReply {
+        match begun {
+            Begun::Last(message) => self.whole(process.era(), message),
             Begun::Event(event) => UpstreamReply {
-                era,
-                status,
+                era: process.era(),
+                status: StatusCode::OK,
                 kind: ReplyKind::Events,
                 content_length: None,
-                body: UpstreamBody::process(name, event, ProcessEvents::new(waiting)),
-                asker,
+                body: UpstreamBody::process(&self.setup.name, event, ProcessEvents::new(waiting)),
+                asker: match process.audience.scope() {
+                    ProcessScope::Session => Some(Asker::process(process)),
+                    ProcessScope::Shared => None,
+                },
             },
         }
     }
 
-    /// The process, alive and introduced. The start goes on when its caller leaves: slow commands get there, too.
-    async fn ready(self: &Arc<Self>) -> Result<Arc<Process>, UpstreamError> {
-        if let Some(process) = self.alive() {
-            return Ok(process);
-        }
-        let starting = Arc::clone(self);
-        let started = self
-            .setup
-            .processes
-            .spawn(async move { starting.started().await });
-        started.await.unwrap_or_else(|_ended| Err(self.stopped()))
-    }
-
-    fn alive(&self) -> Option<Arc<Process>> {
-        self.current
-            .load_full()
-            .filter(|process| process.is_alive())
-    }
-
-    async fn started(self: Arc<Self>) -> Result<Arc<Process>, UpstreamError> {
-        let mut restart = self.start.lock().await;
-        if let Some(process) = self.alive() {
-            return Ok(process);
-        }
-        if let Some(dead) = self.current.swap(None) {
-            self.note_end(&mut restart, dead.lived());
-        }
-        self.pause(&restart).await?;
-        if self.setup.stop.is_cancelled() {
-            return Err(self.stopped());
-        }
-        restart.starts = restart.starts.saturating_add(1);
-        if restart.starts > 1 {
-            self.setup.meters.restarts.inc();
-        }
-        match Box::pin(handshake::start(&self.setup, restart.era)).await {
-            Ok(process) => {
-                restart.era = Some(process.era());
-                self.setup.meters.sessions_opened.inc();
-                self.current.store(Some(Arc::clone(&process)));
-                Ok(process)
-            }
-            Err(error) => {
-                self.note_end(&mut restart, Duration::ZERO);
-                Err(error)
-            }
-        }
-    }
-
-    fn note_end(&self, restart: &mut Restart, lived: Duration) {
-        let settled = lived >= Duration::from_millis(self.setup.limits.process_settled_ms);
-        restart.failures = if settled {
-            0
-        } else {
-            restart.failures.saturating_add(1)
-        };
-        let pause_ms = if settled {
-            0
-        } else {
-            self.setup.limits.backoff_ms(restart.failures)
-        };
-        restart.not_before = Instant::now().checked_add(Duration::from_millis(pause_ms));
-    }
-
-    /// Waits out a short pause; refuses the call during a long one.
-    async fn pause(&self, restart: &Restart) -> Result<(), UpstreamError> {
-        let left = restart.not_before.map_or(Duration::ZERO, |then| {
-            then.saturating_duration_since(Instant::now())
-        });
-        if left > Duration::from_millis(RESTART_WAIT_MS) {
-            return Err(UpstreamError::Restarting {
-                upstream: Arc::clone(&self.setup.name),
-                retry_after_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
-            });
-        }
-        tokio::select! {
-            () = tokio::time::sleep(left) => Ok(()),
-            () = self.setup.stop.cancelled() => Err(self.stopped()),
+    fn whole(&self, era: Era, message: Bytes) -> UpstreamReply {
+        UpstreamReply {
+            era,
+            status: StatusCode::OK,
+            kind: ReplyKind::Json,
+            content_length: Some(message.len() as u64),
+            body: UpstreamBody::whole(&self.setup.name, message),
+            asker: None,
         }
     }
 
@@ -278,19 +322,6 @@ impl StdioUpstream {
         UpstreamError::Timeout {
             upstream: Arc::clone(&self.setup.name),
             timeout_ms: u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX),
-        }
-    }
-
-    fn stopped(&self) -> UpstreamError {
-        UpstreamError::Stopped {
-            upstream: Arc::clone(&self.setup.name),
-        }
-    }
-
-    fn untranslatable(&self, source: splice::SpliceError) -> UpstreamError {
-        UpstreamError::Params {
-            upstream: Arc::clone(&self.setup.name),
-            source,
         }
     }
 }

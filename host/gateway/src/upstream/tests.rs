@@ -15,6 +15,8 @@ use super::*;
 use crate::model::Grant;
 use crate::store::{Grants, StoreError};
 
+mod alone;
+mod ears;
 mod eras;
 mod errors;
 mod example;
@@ -23,6 +25,7 @@ mod lists;
 mod peer;
 mod process;
 mod sessions;
+mod together;
 
 /// Everything an upstream needs, of its own for each test.
 struct Bed {

@@ -35,6 +35,12 @@ pub(in crate::admin) fn upstream(spec: &UpstreamSpec) -> Checked {
                     "`env` is for an upstream with `command`: remove it",
                 ));
             }
+            if !spec.process.is_shared() {
+                return Err(Problem::invalid(
+                    "/process",
+                    "`process` is for an upstream with `command`: remove it",
+                ));
+            }
         }
         (None, Some(program)) => {
             if program.is_empty() || spec.command.iter().any(|word| word.contains('\0')) {

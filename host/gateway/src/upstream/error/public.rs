@@ -25,6 +25,17 @@ impl UpstreamError {
                     "The upstream \"{upstream}\" has too many calls waiting. Try again shortly."
                 )
             }
+            Self::ProcessesFull { processes_max, .. } => format!(
+                "The upstream \"{upstream}\" runs a process for each session, and {processes_max} run already. End a session that is not needed, or try again later."
+            ),
+            Self::SubscriptionsFull {
+                subscriptions_max, ..
+            } => format!(
+                "The upstream \"{upstream}\" takes no more than {subscriptions_max} subscriptions. End one that is not needed."
+            ),
+            Self::UriTooLong { bytes_max, .. } => {
+                format!("\"uri\" is longer than the {bytes_max} bytes that can be subscribed to.")
+            }
             Self::Stopped { .. } => {
                 "This gateway is shutting down. Repeat the call on a new connection.".to_owned()
             }
@@ -69,10 +80,12 @@ impl UpstreamError {
         match self {
             Self::Unhealthy { .. }
             | Self::Busy { .. }
+            | Self::ProcessesFull { .. }
+            | Self::SubscriptionsFull { .. }
             | Self::Stopped { .. }
             | Self::Restarting { .. } => 503,
             Self::Timeout { .. } => 504,
-            Self::Params { .. } => 400,
+            Self::Params { .. } | Self::UriTooLong { .. } => 400,
             Self::Misconfigured { .. }
             | Self::Connect { .. }
             | Self::Interrupted { .. }
@@ -97,7 +110,7 @@ impl UpstreamError {
     /// The JSON-RPC code to answer with.
     #[must_use]
     pub fn code(&self) -> i32 {
-        if matches!(self, Self::Params { .. }) {
+        if matches!(self, Self::Params { .. } | Self::UriTooLong { .. }) {
             INVALID_PARAMS
         } else {
             INTERNAL_ERROR

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::pending::OnLeave;
 use super::process::Process;
+use super::seat::Seat;
 use crate::upstream::error::UpstreamError;
 
 /// A call that waits. Dropping it gives up the wait.
@@ -17,6 +18,8 @@ pub(super) struct Waiting {
     pub(super) ticket: Ticket,
     pub(super) events: Option<mpsc::Receiver<Bytes>>,
     pub(super) last: oneshot::Receiver<Bytes>,
+    /// Keeps a process of the caller's own for as long as the call goes on.
+    pub(super) seat: Option<Arc<Seat>>,
 }
 
 /// A call's place among the pending ones.
@@ -30,9 +33,11 @@ pub(super) struct Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         // An answered call is no longer there.
-        let unanswered = self.process.pending.remove(self.id).is_some();
-        if unanswered && self.on_leave == OnLeave::Cancel {
-            self.process.cancel(self.id);
+        let leave = || self.process.pending.remove(self.id).is_some();
+        match self.on_leave {
+            OnLeave::Nothing => drop(leave()),
+            OnLeave::Cancel if leave() => self.process.cancel(self.id),
+            OnLeave::Cancel | OnLeave::Stay => {}
         }
     }
 }
@@ -49,7 +54,7 @@ impl Waiting {
     /// Waits for the first message.
     pub(super) async fn begin(&mut self) -> Result<Begun, UpstreamError> {
         if let Some(events) = &mut self.events {
-            // Progress that was sent first is read first.
+            // What was sent first is read first.
             tokio::select! {
                 biased;
                 Some(event) = events.recv() => return Ok(Begun::Event(encoded(&event))),

@@ -10,35 +10,33 @@ use bytes::Bytes;
 use portcullis_protocol::lifecycle::{self, DiscoverResult, InitializeResult};
 use portcullis_protocol::revision::{Era, Revision};
 
+use super::keeper::Order;
 use super::pending::{Caller, OnLeave};
 use super::process::{self, Process};
-use super::{Setup, supervise};
+use super::supervise;
 use crate::upstream::error::UpstreamError;
 use crate::upstream::http::{gateway, result_of};
-use crate::upstream::outgoing::CAPABILITIES;
 
-/// A process that is ready for calls. Tries the era that the last one spoke first.
-pub(super) async fn start(
-    setup: &Arc<Setup>,
-    last: Option<Era>,
-) -> Result<Arc<Process>, UpstreamError> {
-    let (first, second) = match last {
+/// A process that is ready for calls. Tries the era that the upstream's last one spoke first.
+pub(super) async fn start(order: &Order) -> Result<Arc<Process>, UpstreamError> {
+    let (first, second) = match order.setup.era() {
         Some(Era::Stateless) => (Era::Stateless, Era::Session),
         Some(Era::Session) | None => (Era::Session, Era::Stateless),
     };
-    match attempt(setup, first).await {
+    match attempt(order, first).await {
         // Only an answer says that it speaks another era; a crash or silence says nothing of the kind.
         Err(
             error @ (UpstreamError::Refused { .. }
             | UpstreamError::NoRevision { .. }
             | UpstreamError::Lifecycle { .. }),
-        ) => attempt(setup, second).await.map_err(|_second| error),
+        ) => attempt(order, second).await.map_err(|_second| error),
         other => other,
     }
 }
 
-async fn attempt(setup: &Arc<Setup>, era: Era) -> Result<Arc<Process>, UpstreamError> {
-    let process = supervise::spawn(setup).map_err(|source| UpstreamError::Spawn {
+async fn attempt(order: &Order, era: Era) -> Result<Arc<Process>, UpstreamError> {
+    let setup = &order.setup;
+    let process = supervise::spawn(order).map_err(|source| UpstreamError::Spawn {
         upstream: Arc::clone(&setup.name),
         source,
     })?;
@@ -54,6 +52,7 @@ async fn attempt(setup: &Arc<Setup>, era: Era) -> Result<Arc<Process>, UpstreamE
     match introduced {
         Ok(revision) => {
             process.speak(revision);
+            setup.note_era(revision.era());
             Ok(process)
         }
         Err(error) => {
@@ -65,10 +64,11 @@ async fn attempt(setup: &Arc<Setup>, era: Era) -> Result<Arc<Process>, UpstreamE
 
 async fn introduce(process: &Arc<Process>, era: Era) -> Result<Revision, UpstreamError> {
     let revision = Revision::newest_of(era);
+    let capabilities = process.audience.capabilities();
     match era {
         Era::Session => {
             let request =
-                |id: &str| lifecycle::initialize_request(id, revision, CAPABILITIES, &gateway());
+                |id: &str| lifecycle::initialize_request(id, revision, capabilities, &gateway());
             let reply = ask(process, request).await?;
             let result = result_of(&reply, "initialize", &process.setup.name)?;
             let offer = InitializeResult::parse(result.get())
@@ -83,7 +83,7 @@ async fn introduce(process: &Arc<Process>, era: Era) -> Result<Revision, Upstrea
         }
         Era::Stateless => {
             let request =
-                |id: &str| lifecycle::discover_request(id, revision, CAPABILITIES, &gateway());
+                |id: &str| lifecycle::discover_request(id, revision, capabilities, &gateway());
             let reply = ask(process, request).await?;
             let result = result_of(&reply, "server/discover", &process.setup.name)?;
             let found = DiscoverResult::parse(result.get())
@@ -102,12 +102,7 @@ async fn ask(
 ) -> Result<Bytes, UpstreamError> {
     let id = process.pending.next_id();
     let own = id.to_string();
-    let caller = Caller {
-        conversation: u64::MAX,
-        id: own.as_str().into(),
-        token: None,
-    };
-    let mut waiting = process.register(id, caller, OnLeave::Nothing)?;
+    let mut waiting = process.register(id, Caller::gateway(id), OnLeave::Nothing)?;
     process
         .send(process::line(request(&own).as_bytes()))
         .await?;

@@ -1,20 +1,30 @@
-//! What a process says, line by line: responses and progress go to their callers, everything else is dealt with here.
+//! What a process says, line by line: responses and progress go to their callers, what belongs to no call to whoever
+//! wants to hear it.
 //!
-//! Requests of the process are answered at once, since no caller stands behind them. What is no message, or nobody's,
-//! is counted and skipped.
+//! Nothing here waits, neither for a client nor for the process to read: what does not fit is dropped or refused, and
+//! counted. So is what is no message, or nobody's.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use portcullis_protocol::envelope::{self, Message};
-use portcullis_protocol::error::{METHOD_NOT_FOUND, error_body, result_body};
+use portcullis_protocol::envelope::{self, Message, Request};
+use portcullis_protocol::error::{INTERNAL_ERROR, METHOD_NOT_FOUND, error_body, result_body};
+use portcullis_protocol::params::log_level;
 use portcullis_protocol::splice;
 use serde_json::value::RawValue;
 use tokio::process::ChildStdout;
 
 use super::lines::{Line, Lines};
+use super::mailbox::Undelivered;
 use super::process::{self, Process};
+use crate::model::ProcessScope;
 use crate::upstream::restore::{PROGRESS, PROGRESS_TOKEN};
+
+const LOG: &str = "notifications/message";
+const UPDATED: &str = "notifications/resources/updated";
+const TOOLS_CHANGED: &str = "notifications/tools/list_changed";
+const PROMPTS_CHANGED: &str = "notifications/prompts/list_changed";
+const RESOURCES_CHANGED: &str = "notifications/resources/list_changed";
 
 /// Reads until the output ends.
 pub(super) async fn read(process: &Arc<Process>, stdout: ChildStdout) {
@@ -50,12 +60,12 @@ fn take(process: &Arc<Process>, line: &[u8]) {
                 .send(Bytes::from(call.restore.response(text)))
                 .ok();
         }
-        Ok(Message::Notification(notification)) if notification.method == PROGRESS => {
-            progress(process, text)
-        }
-        // No caller owns these: logs and changes of lists belong to the process, and callers share it.
-        Ok(Message::Notification(_)) => {}
-        Ok(Message::Request(request)) => answer(process, &request.method, request.id),
+        Ok(Message::Notification(notification)) => match &*notification.method {
+            PROGRESS => progress(process, text),
+            TOOLS_CHANGED | PROMPTS_CHANGED | RESOURCES_CHANGED => process.setup.note_change(),
+            method => told(process, method, notification.params, text),
+        },
+        Ok(Message::Request(request)) => asked(process, &request, text),
         Err(_) => skip(process, "a line that is no JSON-RPC message"),
     }
 }
@@ -71,27 +81,74 @@ fn progress(process: &Arc<Process>, text: &str) {
     let Some((restore, events)) = owner else {
         return skip(process, "progress that nobody asked for");
     };
-    if let Some(message) = restore.progress(text) {
-        events.try_send(Bytes::from(message)).ok();
+    let Some(message) = restore.progress(text) else {
+        return;
+    };
+    if events.try_send(Bytes::from(message)).is_err() {
+        process.setup.meters.dropped.inc();
     }
 }
 
-fn answer(process: &Arc<Process>, method: &str, id: &RawValue) {
-    let reply = if method == "ping" {
-        result_body(id.get(), "{}")
-    } else {
-        error_body(
-            Some(id),
-            METHOD_NOT_FOUND,
-            "Not offered by this client.",
-            None,
-        )
+/// A notification that belongs to no call by its own words.
+fn told(process: &Arc<Process>, method: &str, params: Option<&RawValue>, text: &str) {
+    let audience = &process.audience;
+    let params = params.map(RawValue::get).unwrap_or_default();
+    match (audience.scope(), method) {
+        (ProcessScope::Session, _) => match pass(process, text) {
+            Ok(()) | Err(Undelivered::NobodyListens) => {}
+            Err(Undelivered::Full) => process.setup.meters.dropped.inc(),
+        },
+        (ProcessScope::Shared, LOG) => {
+            if let Some(level) = log_level(params) {
+                audience.log(process, level, text);
+            }
+        }
+        (ProcessScope::Shared, UPDATED) => {
+            let uri = splice::get_member(params, "uri");
+            if let Some(uri) = uri.and_then(|uri| serde_json::from_str::<String>(uri).ok()) {
+                audience.updated(process, &uri, text);
+            }
+        }
+        // Nobody asked for anything else.
+        (ProcessScope::Shared, _) => {}
+    }
+}
+
+/// What a process asks: the client of the one who has it to itself, or nobody.
+fn asked(process: &Arc<Process>, request: &Request<'_>, text: &str) {
+    let refuse = |code, why| error_body(Some(request.id), code, why, None);
+    let reply = match (&*request.method, process.audience.scope()) {
+        ("ping", _) => result_body(request.id.get(), "{}"),
+        (_, ProcessScope::Shared) => refuse(METHOD_NOT_FOUND, "Not offered by this client."),
+        (_, ProcessScope::Session) => match pass(process, text) {
+            Ok(()) => return,
+            Err(Undelivered::NobodyListens) => {
+                refuse(METHOD_NOT_FOUND, "The client does not listen.")
+            }
+            Err(Undelivered::Full) => {
+                process.setup.meters.dropped.inc();
+                refuse(
+                    INTERNAL_ERROR,
+                    "Too much waits for the client. Ask again later.",
+                )
+            }
+        },
     };
     if !process.try_send(process::line(&reply)) {
         skip(
             process,
             "a request while too much was waiting to be written",
         );
+    }
+}
+
+/// Into the reply of a call, where one is under way, or else to whoever listens.
+fn pass(process: &Arc<Process>, text: &str) -> Result<(), Undelivered> {
+    match process.pending.newest_open() {
+        Some(events) => events
+            .try_send(Bytes::copy_from_slice(text.as_bytes()))
+            .map_err(|_full| Undelivered::Full),
+        None => process.audience.post(process, text),
     }
 }
 

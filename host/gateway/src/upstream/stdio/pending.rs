@@ -21,6 +21,20 @@ pub(super) struct Caller {
     pub(super) id: Box<str>,
     /// The progress token, as JSON text, where the request had one.
     pub(super) token: Option<Box<str>>,
+    /// Whether its reply may carry what the process says to nobody in particular.
+    pub(super) is_open: bool,
+}
+
+impl Caller {
+    /// The gateway itself, whose names are those that go out.
+    pub(super) fn gateway(id: u64) -> Self {
+        Self {
+            conversation: u64::MAX,
+            id: id.to_string().into(),
+            token: None,
+            is_open: false,
+        }
+    }
 }
 
 /// What to do about a request whose caller has left.
@@ -30,6 +44,8 @@ pub(super) enum OnLeave {
     Nothing,
     /// Tell the process that nobody waits any more.
     Cancel,
+    /// Keep its place, so that its answer is known for what it is; nobody will read it.
+    Stay,
 }
 
 /// Where a caller waits.
@@ -37,8 +53,9 @@ pub(super) enum OnLeave {
 pub(super) struct Call {
     pub(super) conversation: u64,
     pub(super) restore: Restore,
-    /// Takes progress, for callers that asked for it.
+    /// Takes what comes before the response: progress, for callers that asked for it, and more where it is open.
     pub(super) events: Option<mpsc::Sender<Bytes>>,
+    pub(super) is_open: bool,
     /// Takes the response.
     pub(super) last: oneshot::Sender<Bytes>,
 }
@@ -78,6 +95,10 @@ impl Pending {
         let mut calls = self.lock();
         let calls = calls.as_mut().ok_or(Refusal::Ended)?;
         if calls.len() >= self.len_max {
+            // Some may be requests of the gateway's own, whose answers nobody wants.
+            calls.retain(|_, call| !call.last.is_closed());
+        }
+        if calls.len() >= self.len_max {
             return Err(Refusal::Full);
         }
         calls.insert(id, call);
@@ -95,6 +116,14 @@ impl Pending {
         Some((call.restore.clone(), call.events.clone()?))
     }
 
+    /// The way into the reply of the newest call that is open.
+    pub(super) fn newest_open(&self) -> Option<mpsc::Sender<Bytes>> {
+        let calls = self.lock();
+        let open = calls.as_ref()?.iter().filter(|(_, call)| call.is_open);
+        let (_, newest) = open.max_by_key(|(id, _)| **id)?;
+        newest.events.clone()
+    }
+
     /// The id under which a conversation's request went out.
     pub(super) fn find(&self, conversation: u64, client_id: &str) -> Option<u64> {
         let calls = self.lock();
@@ -102,6 +131,16 @@ impl Pending {
         calls
             .find(|(_, call)| call.conversation == conversation && &*call.restore.id == client_id)
             .map(|(id, _)| *id)
+    }
+
+    /// Takes no further calls, unless some wait; says whether it is so.
+    pub(super) fn end_if_idle(&self) -> bool {
+        let mut calls = self.lock();
+        let is_idle = calls.as_ref().is_none_or(HashMap::is_empty);
+        if is_idle {
+            *calls = None;
+        }
+        is_idle
     }
 
     /// Takes no further calls and lets go of those that wait: they see that their senders are gone.

@@ -1,8 +1,9 @@
 //! One process of an upstream, as callers see it: what it speaks, who waits for it, whether it lives.
 //!
-//! Its pipes and its end belong to `supervise`; this never touches them but through a bounded queue.
+//! Its pipes and its end belong to `supervise`; this never touches them but through a bounded queue. What it says of its
+//! own accord goes to its audience.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -12,11 +13,15 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::Setup;
+use super::audience::Audience;
 use super::events::{Ticket, Waiting};
+use super::keeper::Order;
 use super::pending::{Call, Caller, OnLeave, Pending, Refusal};
 use crate::upstream::error::UpstreamError;
 use crate::upstream::outgoing;
 use crate::upstream::restore::Restore;
+
+static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
 
 /// How a process ended.
 #[derive(Debug)]
@@ -31,6 +36,9 @@ pub(super) enum Ending {
 #[derive(Debug)]
 pub(in crate::upstream) struct Process {
     pub(super) setup: Arc<Setup>,
+    pub(super) audience: Arc<Audience>,
+    /// Unlike that of any other process.
+    pub(super) number: u64,
     pub(super) pending: Pending,
     outbox: mpsc::Sender<Bytes>,
     /// Stops this process alone.
@@ -42,11 +50,13 @@ pub(in crate::upstream) struct Process {
 }
 
 impl Process {
-    pub(super) fn new(setup: &Arc<Setup>, outbox: mpsc::Sender<Bytes>) -> Arc<Self> {
+    pub(super) fn new(order: &Order, outbox: mpsc::Sender<Bytes>) -> Arc<Self> {
         Arc::new(Self {
-            pending: Pending::new(setup.limits.process_pending_max),
-            stop: setup.stop.child_token(),
-            setup: Arc::clone(setup),
+            number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
+            pending: Pending::new(order.setup.limits.process_pending_max),
+            stop: order.stop.child_token(),
+            setup: Arc::clone(&order.setup),
+            audience: Arc::clone(&order.audience),
             outbox,
             revision: OnceLock::new(),
             began: Instant::now(),
@@ -91,12 +101,11 @@ impl Process {
         on_leave: OnLeave,
     ) -> Result<Waiting, UpstreamError> {
         let (last, last_message) = oneshot::channel();
-        let (events, progress) = match &caller.token {
-            Some(_) => {
-                let (events, progress) = mpsc::channel(self.setup.limits.call_events_max.max(1));
-                (Some(events), Some(progress))
-            }
-            None => (None, None),
+        let (events, progress) = if caller.token.is_some() || caller.is_open {
+            let (events, progress) = mpsc::channel(self.setup.limits.call_events_max.max(1));
+            (Some(events), Some(progress))
+        } else {
+            (None, None)
         };
         let restore = Restore {
             own: id.to_string().into(),
@@ -107,6 +116,7 @@ impl Process {
             conversation: caller.conversation,
             restore,
             events,
+            is_open: caller.is_open,
             last,
         };
         self.pending
@@ -126,7 +136,18 @@ impl Process {
             },
             events: progress,
             last: last_message,
+            seat: None,
         })
+    }
+
+    /// Room for one line, waited for while the queue is full.
+    pub(super) async fn room(&self) -> Result<mpsc::Permit<'_, Bytes>, UpstreamError> {
+        self.outbox.reserve().await.map_err(|_closed| self.ended())
+    }
+
+    /// Room for one line, where there is some now.
+    pub(super) fn room_now(&self) -> Option<mpsc::Permit<'_, Bytes>> {
+        self.outbox.try_reserve().ok()
     }
 
     /// Queues a line; waits while the queue is full.
@@ -134,9 +155,17 @@ impl Process {
         self.outbox.send(line).await.map_err(|_closed| self.ended())
     }
 
-    /// Queues a message that has no reply of its own.
+    /// Queues a message that has no reply of its own, in bounded time.
     pub(in crate::upstream) async fn tell(&self, message: &[u8]) -> Result<(), UpstreamError> {
-        self.send(line(message)).await
+        let timeout_ms = self.setup.limits.tell_timeout_ms;
+        let told = self.send(line(message));
+        match tokio::time::timeout(Duration::from_millis(timeout_ms), told).await {
+            Ok(told) => told,
+            Err(_elapsed) => Err(UpstreamError::Timeout {
+                upstream: Arc::clone(&self.setup.name),
+                timeout_ms,
+            }),
+        }
     }
 
     /// Queues a line that nobody waits for; says whether there was room.
@@ -157,6 +186,16 @@ impl Process {
         }
     }
 
+    /// Ends it if no call waits; says whether it does. Calls that come now find it gone.
+    pub(super) fn retire(&self) -> bool {
+        let is_idle = self.pending.end_if_idle();
+        if is_idle {
+            self.alive.store(false, Ordering::Release);
+            self.stop.cancel();
+        }
+        is_idle
+    }
+
     /// Notes the end and lets every caller go.
     pub(super) fn end(&self, ending: Ending) {
         let lived = self.began.elapsed();
@@ -172,10 +211,12 @@ impl Process {
             Some((Ending::Stopped, _)) => UpstreamError::Stopped { upstream },
             Some((Ending::Exited(ending), _)) => UpstreamError::Exited {
                 upstream,
+                scope: self.audience.scope(),
                 ending: ending.clone(),
             },
             None => UpstreamError::Exited {
                 upstream,
+                scope: self.audience.scope(),
                 ending: "its input was closed".to_owned(),
             },
         }

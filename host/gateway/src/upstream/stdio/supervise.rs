@@ -13,14 +13,16 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::mpsc;
 
+use super::keeper::Order;
 use super::process::{Ending, Process};
-use super::{Setup, inbound, stderr};
+use super::{inbound, stderr};
 
 /// How long the rest of a dead process's output is read, and its exit status waited for.
 const LAST_WORDS_MS: u64 = 100;
 
 /// Starts the command and the task that looks after it.
-pub(super) fn spawn(setup: &Arc<Setup>) -> io::Result<Arc<Process>> {
+pub(super) fn spawn(order: &Order) -> io::Result<Arc<Process>> {
+    let setup = &order.setup;
     let child = Command::new(&setup.program)
         .args(&setup.args)
         .env_clear()
@@ -32,11 +34,16 @@ pub(super) fn spawn(setup: &Arc<Setup>) -> io::Result<Arc<Process>> {
         .process_group(0)
         .spawn()?;
     let (outbox, inbox) = mpsc::channel(setup.limits.process_queue_len_max.max(1));
-    let process = Process::new(setup, outbox);
+    let process = Process::new(order, outbox);
     tracing::debug!(upstream = %setup.name, pid = child.id(), "process started");
-    setup
-        .processes
-        .spawn(supervise(Arc::clone(&process), child, inbox));
+    let (supervised, claim) = (Arc::clone(&process), order.claim.clone());
+    setup.processes.spawn(async move {
+        let meters = Arc::clone(&supervised.setup.meters);
+        meters.processes.inc();
+        supervise(supervised, child, inbox).await;
+        meters.processes.dec();
+        drop(claim);
+    });
     Ok(process)
 }
 

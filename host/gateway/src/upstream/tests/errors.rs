@@ -9,6 +9,7 @@ use portcullis_protocol::splice::SpliceError;
 use portcullis_protocol::sse::SseError;
 
 use super::*;
+use crate::model::ProcessScope;
 
 fn all() -> Vec<UpstreamError> {
     let mut all = of_the_way();
@@ -31,6 +32,18 @@ fn of_the_way() -> Vec<UpstreamError> {
         UpstreamError::Busy {
             upstream: upstream(),
             pending_max: 9,
+        },
+        UpstreamError::ProcessesFull {
+            upstream: upstream(),
+            processes_max: 64,
+        },
+        UpstreamError::SubscriptionsFull {
+            upstream: upstream(),
+            subscriptions_max: 256,
+        },
+        UpstreamError::UriTooLong {
+            upstream: upstream(),
+            bytes_max: 4096,
         },
         UpstreamError::Stopped {
             upstream: upstream(),
@@ -101,6 +114,7 @@ fn of_the_answer() -> Vec<UpstreamError> {
         },
         UpstreamError::Exited {
             upstream: upstream(),
+            scope: ProcessScope::Shared,
             ending: "secret-inside".into(),
         },
         UpstreamError::Restarting {

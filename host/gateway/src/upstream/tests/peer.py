@@ -1,8 +1,9 @@
-# A small MCP server over standard input and output. $MODE says how it misbehaves.
+# A small MCP server over standard input and output. $MODE says how it misbehaves. Calls bring what it is to say before
+# and after its answer; what it was answered and asked to tell is in every answer.
 import json, os, signal, subprocess, sys
 
 mode = os.environ.get("MODE", "")
-answers, child = {}, None
+answers, wishes, child = {}, [], None
 
 
 def send(message):
@@ -14,15 +15,29 @@ def send(message):
 def answer(message):
     method, id, params = message["method"], message["id"], message.get("params", {})
     if method == "initialize" and mode != "stateless":
+        wishes.append(params["capabilities"])
         send({"id": id, "result": {"protocolVersion": "2025-06-18", "capabilities": {}, "serverInfo": {"name": "p", "version": "1"}}})
     elif method == "server/discover" and mode == "stateless":
         send({"id": id, "result": {"resultType": "complete", "supportedVersions": ["2026-07-28"], "capabilities": {}}})
     elif method == "tools/list":
         send({"id": id, "result": {"tools": [{"name": "info"}]}})
     elif method == "tools/call" and mode != "silent":
+        arguments = params.get("arguments") or {}
+        for said in arguments.get("before", []) * arguments.get("times", 1):
+            send(said)
+        if arguments.get("crash"):
+            os._exit(70)
         send({"id": id, "result": {
-            "pid": os.getpid(), "child": child, "env": sorted(os.environ), "answers": answers,
+            "pid": os.getpid(), "child": child, "env": sorted(os.environ), "answers": answers, "wishes": wishes,
             "meta": params.get("_meta"), "arguments": params.get("arguments")}})
+        for said in arguments.get("after", []) * arguments.get("times", 1):
+            send(said)
+    elif method in ("resources/subscribe", "resources/unsubscribe", "logging/setLevel"):
+        wishes.append([method.split("/")[1], params.get("uri") or params.get("level")])
+        if params.get("uri") == "test://forbidden":
+            send({"id": id, "error": {"code": -32002, "message": "Resource not found"}})
+        else:
+            send({"id": id, "result": {}})
     elif method != "tools/call":
         send({"id": id, "error": {"code": -32601, "message": "Method not found"}})
 
@@ -60,8 +75,12 @@ while (message := read()) is not None:
                 answers[{"p": "ping", "r": "roots"}[reply["id"]]] = {"result": reply["result"]}
         for request in early:
             answer(request)
+    elif "method" not in message:
+        answers[message["id"]] = {"error": message["error"]["code"]} if "error" in message else {"result": message["result"]}
     elif "id" in message:
         answer(message)
+    elif message["method"] == "notifications/roots/list_changed":
+        wishes.append(["list_changed", "roots"])
 
 while mode == "stubborn":
     signal.pause()

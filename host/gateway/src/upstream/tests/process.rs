@@ -6,7 +6,7 @@ use rustix::process::{Pid, test_kill_process};
 use super::*;
 
 /// A server in a few lines of Python; `$MODE` says how it misbehaves.
-const PEER: &str = include_str!("peer.py");
+pub const PEER: &str = include_str!("peer.py");
 
 pub fn exists(pid: i64) -> bool {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).unwrap();
@@ -17,7 +17,7 @@ fn python(bed: &Bed, mode: &str) -> Arc<Upstream> {
     bed.get(json!({"command": ["python3", "-c", PEER], "env": {"MODE": mode, "TOKEN": "t-1"}, "timeout_ms": 20_000}))
 }
 
-fn quick() -> UpstreamLimits {
+pub fn quick() -> UpstreamLimits {
     UpstreamLimits {
         process_stop_ms: 200,
         backoff_first_ms: 10,
