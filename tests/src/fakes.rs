@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::mcp::SESSION_REVISION;
+use crate::mcp::{SESSION_REVISION, STATELESS_REVISION};
 use crate::wait;
 
 /// Requests kept; later ones are answered and forgotten.
@@ -272,6 +272,34 @@ pub fn server(
             }
         };
         Answer::json(&json!({ "jsonrpc": "2.0", "id": id, "result": result }))
+    }
+}
+
+/// The rule of a server of the stateless era: `result` gives what it says to a method that it knows.
+pub fn stateless(
+    result: impl Fn(&Asked) -> Option<Value> + Send + Sync + 'static,
+) -> impl Fn(&Asked) -> Answer + Send + Sync {
+    move |asked| {
+        let id = &asked.message["id"];
+        let known = result(asked).or_else(|| {
+            (asked.message["method"] == "server/discover").then(|| {
+                json!({
+                    "resultType": "complete", "supportedVersions": [STATELESS_REVISION],
+                    "capabilities": { "tools": {} }, "ttlMs": 0, "cacheScope": "private",
+                })
+            })
+        });
+        match known {
+            Some(result) => Answer::json(&json!({ "jsonrpc": "2.0", "id": id, "result": result })),
+            None => {
+                let error = json!({ "jsonrpc": "2.0", "id": id, "error": { "code": -32601, "message": "Method not found" } });
+                Answer::Whole {
+                    status: 404,
+                    kind: "application/json",
+                    body: error.to_string(),
+                }
+            }
+        }
     }
 }
 

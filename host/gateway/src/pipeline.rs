@@ -6,6 +6,7 @@
 mod arrival;
 mod ask;
 mod back;
+mod cache;
 mod downward;
 mod incoming;
 mod lifecycle;

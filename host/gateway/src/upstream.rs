@@ -34,6 +34,7 @@ pub use conversation::Conversation;
 pub use error::{SetupError, UpstreamError};
 pub use inbox::Inbox;
 pub use limits::UpstreamLimits;
+pub use list::List;
 pub use oauth::{
     AnswerError, Asked, AuthorizationState, AuthorizationView, Callback, ConsentError, OauthError,
 };

@@ -110,6 +110,12 @@ impl CacheHint {
         scope: CacheScope::Private,
     };
 
+    /// No bound at all: where [`CacheHint::and`] begins.
+    pub const UNBOUND: CacheHint = CacheHint {
+        ttl_ms: u64::MAX,
+        scope: CacheScope::Public,
+    };
+
     /// What holds for a result made of both: the shorter time and the stricter scope.
     #[must_use]
     pub fn and(self, other: CacheHint) -> CacheHint {

@@ -10,7 +10,7 @@ use portcullis_protocol::lifecycle::{
     self, Discovery, Implementation, InitializeParams, discover_result, initialize_result,
 };
 use portcullis_protocol::listing::{CacheHint, CacheScope, ListKind};
-use portcullis_protocol::revision::{Era, negotiate};
+use portcullis_protocol::revision::negotiate;
 use serde_json::value::RawValue;
 
 use crate::listener::Reply;
@@ -19,7 +19,7 @@ use crate::policy::Permitted;
 use crate::refusal::Refusal;
 use crate::session::Opening;
 
-use super::Pipeline;
+use super::{Pipeline, cache};
 
 /// How long a stateless client may reuse `server/discover`.
 const DISCOVER_TTL_MS: u64 = 60_000;
@@ -85,10 +85,11 @@ fn client_capabilities(offered: Option<&RawValue>) -> String {
 
 /// `server/discover` (MCP 2026-07-28).
 pub(super) fn discover(call: &Permitted) -> Reply {
-    let cache = CacheHint {
+    let known = CacheHint {
         ttl_ms: DISCOVER_TTL_MS,
         scope: CacheScope::Private,
     };
+    let cache = cache::hint(call, known).unwrap_or(CacheHint::NONE);
     let discovery = Discovery {
         capabilities: &capabilities(call),
         server_info: &server_info(call),
@@ -140,11 +141,6 @@ pub(super) fn taken() -> Reply {
 pub(super) fn id(call: &Permitted) -> &ByteString {
     static NULL: ByteString = ByteString::from_static("null");
     call.message.id.as_ref().unwrap_or(&NULL)
-}
-
-/// Whether the client wants the fields of a stateless result.
-pub(super) fn is_stateless(call: &Permitted) -> bool {
-    call.era == Era::Stateless
 }
 
 fn server_info(call: &Permitted) -> Implementation {

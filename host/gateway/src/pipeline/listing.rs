@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use portcullis_protocol::listing::{self, CacheHint, CacheScope, ListKind};
+use portcullis_protocol::listing::{self, ListKind};
 use portcullis_sandbox::Entry;
 use serde_json::value::RawValue;
 
@@ -16,12 +16,9 @@ use crate::policy::Permitted;
 use crate::refusal::Refusal;
 use crate::router::Offer;
 
-use super::{Pipeline, lifecycle};
+use super::{Pipeline, cache, lifecycle};
 
 mod cursor;
-
-/// How long a stateless client may reuse a listing.
-const LIST_TTL_MS: u64 = 5_000;
 
 impl Pipeline {
     /// One page of a list.
@@ -34,10 +31,7 @@ impl Pipeline {
             .whole(server, &self.tracker)
             .await
             .map_err(|err| Refusal::from(&*err))?;
-        let cache = lifecycle::is_stateless(call).then_some(CacheHint {
-            ttl_ms: LIST_TTL_MS,
-            scope: CacheScope::Private,
-        });
+        let cache = cache::hint(call, catalogue.cache(kind));
         let offers = catalogue.offers_after(kind, after.as_deref());
         let entries_max = self.limits.page_entries_max;
         let seal = |name: &str| cursor::seal(&self.seal, call, kind, name);

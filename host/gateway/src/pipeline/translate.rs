@@ -15,7 +15,7 @@ use crate::refusal::Refusal;
 use crate::seal::Seal;
 use crate::upstream::UpstreamReply;
 
-use super::tasks;
+use super::{cache, tasks};
 
 /// Whose answer it is.
 pub(super) struct Source {
@@ -42,7 +42,10 @@ impl Source {
 
 /// Whether an answer of that era may have to be changed on its way.
 pub(super) fn may_edit(call: &Permitted, era: Era) -> bool {
-    era != call.era || call.generation.chain.transforms_reply(call) || tasks::may_come(call)
+    era != call.era
+        || call.generation.chain.transforms_reply(call)
+        || tasks::may_come(call)
+        || cache::narrows(call)
 }
 
 /// A result through bridge and transforms; `None` leaves it as it is.
@@ -52,6 +55,7 @@ pub(super) fn edit(
     (id, result): (&str, &str),
 ) -> Result<Option<Vec<u8>>, Refusal> {
     let bridged = bridged(call, source.era, result)?;
+    let bridged = cache::narrowed(call, bridged).map_err(|_source| nonsense())?;
     let named = match tasks::may_come(call) {
         true => tasks::publish(&source.seal, call, &source.upstream, &bridged)
             .map_err(|_source| nonsense())?,

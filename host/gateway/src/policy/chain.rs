@@ -137,6 +137,17 @@ impl Chain {
         Ok(call)
     }
 
+    /// Whether what one caller gets another may not: some policy recognises callers, or judges or edits this message.
+    #[must_use]
+    pub fn guards(&self, call: &Call) -> bool {
+        let of_this_call = [Hook::Admit, Hook::TransformListing, Hook::TransformReply];
+        self.anonymous.is_none()
+            || !self.bindings(Hook::Authenticate).is_empty()
+            || of_this_call
+                .into_iter()
+                .any(|hook| self.step(hook, call).next().is_some())
+    }
+
     /// Whether any binding wants to see this call's result.
     #[must_use]
     pub fn transforms_reply(&self, call: &Call) -> bool {

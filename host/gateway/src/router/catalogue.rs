@@ -4,17 +4,20 @@
 //! read. A catalogue never changes; one that knows more takes its place.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use foldhash::HashMap;
-use portcullis_protocol::listing::ListKind;
+use portcullis_protocol::listing::{CacheHint, ListKind};
 use portcullis_protocol::uri_template;
 use serde_json::value::RawValue;
 
 mod cell;
+mod freshness;
 mod stock;
 
 pub use cell::{CatalogueCell, CatalogueTiming, Edition};
-use stock::Stock;
+use freshness::Freshness;
+use stock::Standing;
 
 /// A tool, prompt, resource or resource template as clients see it.
 #[derive(Clone)]
@@ -32,10 +35,10 @@ pub struct Offer {
 
 /// What a server offers of one kind, sorted by name: the order is the same for everybody and at any time, whatever the
 /// order in which upstreams list and answer.
-#[derive(Default)]
 struct Shelf {
     offers: Vec<Arc<Offer>>,
     by_name: HashMap<String, usize>,
+    freshness: Freshness,
 }
 
 /// Everything that a server offers.
@@ -45,7 +48,7 @@ pub struct Catalogue {
 
 impl Shelf {
     /// Of all mounts' offers, in the order of the mounts.
-    fn of<'a>(offers: impl Iterator<Item = &'a Arc<Offer>>) -> Self {
+    fn of<'a>(offers: impl Iterator<Item = &'a Arc<Offer>>, freshness: Freshness) -> Self {
         let mut offers: Vec<Arc<Offer>> = offers.cloned().collect();
         // A stable sort: of several with one name the first mount's comes first, and only that one stays.
         offers.sort_by(|one, other| one.name.cmp(&other.name));
@@ -54,14 +57,22 @@ impl Shelf {
         Self {
             by_name: places.map(|(at, offer)| (offer.name.clone(), at)).collect(),
             offers,
+            freshness,
         }
     }
 }
 
 impl Catalogue {
-    /// Of what each mount offers, in the order of the mounts.
-    fn of(stocks: &[&Stock]) -> Self {
-        let shelf = |kind| Shelf::of(stocks.iter().flat_map(|stock| stock.offers(kind)));
+    /// Of what is known of the mounts, in their order.
+    fn of(standings: &[Standing], now: Instant) -> Self {
+        let shelf = |kind| {
+            let offers = standings.iter().flat_map(|standing| standing.offers(kind));
+            let freshness = standings
+                .iter()
+                .map(|standing| standing.freshness(kind, now))
+                .fold(Freshness::UNBOUND, Freshness::and);
+            Shelf::of(offers, freshness)
+        };
         Self {
             shelves: ListKind::ALL.map(shelf),
         }
@@ -81,6 +92,12 @@ impl Catalogue {
         offers
             .get(offers.partition_point(is_before)..)
             .unwrap_or_default()
+    }
+
+    /// How long the list of a kind may be reused, and by whom, as far as its upstreams are concerned.
+    #[must_use]
+    pub fn cache(&self, kind: ListKind) -> CacheHint {
+        self.shelf(kind).freshness.hint(Instant::now())
     }
 
     /// What a message means that names a tool, a prompt or a resource.

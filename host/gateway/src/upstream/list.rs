@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use http::HeaderMap;
 use portcullis_protocol::bridge::{self, Sender};
 use portcullis_protocol::error::METHOD_NOT_FOUND;
-use portcullis_protocol::listing::{self, Entry, ListKind, Page};
+use portcullis_protocol::listing::{self, CacheHint, Entry, ListKind, Page};
 use portcullis_protocol::revision::{Era, Revision};
 
 use super::error::UpstreamError;
@@ -19,18 +19,42 @@ use super::{Conversation, Transport, Upstream};
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
+/// A whole list of an upstream.
+#[derive(Debug)]
+pub struct List {
+    /// In the upstream's order.
+    pub entries: Vec<Entry>,
+    /// How long, and by whom, it may be reused; nothing where the upstream's era has no words for it.
+    pub cache: Option<CacheHint>,
+}
+
+impl List {
+    /// Of an upstream that does not offer such things.
+    pub const NONE: List = List {
+        entries: Vec::new(),
+        cache: Some(CacheHint::UNBOUND),
+    };
+}
+
 impl Upstream {
-    /// Every entry of a list, in the upstream's order.
+    /// Every entry of a list.
     ///
     /// # Errors
     /// When the upstream does not answer, or the list goes on for ever.
-    pub async fn list(self: &Arc<Self>, kind: ListKind) -> Result<Vec<Entry>, UpstreamError> {
+    pub async fn list(self: &Arc<Self>, kind: ListKind) -> Result<List, UpstreamError> {
         let limits = &self.limits;
-        let mut entries: Vec<Entry> = Vec::new();
+        let List {
+            mut entries,
+            mut cache,
+        } = List::NONE;
         let mut cursor: Option<String> = None;
         for _ in 0..limits.list_pages_max {
-            let Some(page) = self.page(kind, cursor.as_deref()).await? else {
-                return Ok(entries);
+            let Some((era, page)) = self.page(kind, cursor.as_deref()).await? else {
+                return Ok(List { entries, cache });
+            };
+            cache = match era {
+                Era::Session => None,
+                Era::Stateless => cache.map(|cache| cache.and(page.cache)),
             };
             if page.skipped_len > 0 {
                 tracing::debug!(
@@ -41,7 +65,9 @@ impl Upstream {
             match page.next_cursor {
                 Some(next) if entries.len() < limits.list_entries_max => cursor = Some(next),
                 Some(_) => break,
-                None if entries.len() <= limits.list_entries_max => return Ok(entries),
+                None if entries.len() <= limits.list_entries_max => {
+                    return Ok(List { entries, cache });
+                }
                 None => break,
             }
         }
@@ -52,12 +78,12 @@ impl Upstream {
         })
     }
 
-    /// One page; `None` when the upstream does not know the method.
+    /// One page and the era that it is written in; `None` when the upstream does not know the method.
     async fn page(
         self: &Arc<Self>,
         kind: ListKind,
         cursor: Option<&str>,
-    ) -> Result<Option<Page>, UpstreamError> {
+    ) -> Result<Option<(Era, Page)>, UpstreamError> {
         let own = Conversation::default();
         let (era, conversation) = match &self.transport {
             Transport::Http(http) => (http.own_era().await?, http.own()),
@@ -88,10 +114,11 @@ impl Upstream {
             other => other?,
         };
         let page = listing::parse(kind, result.get(), self.limits.list_entries_max);
-        page.map(Some).map_err(|source| UpstreamError::Listing {
-            upstream: Arc::clone(&self.name),
-            source,
-        })
+        page.map(|page| Some((era, page)))
+            .map_err(|source| UpstreamError::Listing {
+                upstream: Arc::clone(&self.name),
+                source,
+            })
     }
 
     fn page_params(&self, era: Era, cursor: Option<&str>) -> Result<String, UpstreamError> {

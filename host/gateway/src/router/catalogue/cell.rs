@@ -13,7 +13,7 @@ use portcullis_protocol::listing::ListKind;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
-use super::stock::{Answer, Place, Standing, Stock};
+use super::stock::{Answer, Place, Standing};
 use super::{Catalogue, Offer};
 use crate::config::CatalogueSettings;
 use crate::tenancy::{Mount, Server};
@@ -55,12 +55,23 @@ pub struct CatalogueCell {
     pub(in crate::router) is_kept: AtomicBool,
     timing: CatalogueTiming,
     started: Instant,
-    /// When to look for mounts that are due, in milliseconds since `started`.
-    look_ms: AtomicU64,
+    /// When the next mount is due, in milliseconds since `started`.
+    due_ms: AtomicU64,
+    /// When the next mount has lists that are stale, likewise.
+    stale_ms: AtomicU64,
 }
 
 /// How often each list has changed, in the order of [`ListKind::ALL`].
 pub type Edition = [u64; ListKind::ALL.len()];
+
+/// What the catalogue is wanted for.
+#[derive(Clone, Copy)]
+enum Use {
+    /// To be listed: nothing in it may be stale.
+    List,
+    /// To find something in it, or for nothing in particular.
+    Find,
+}
 
 /// How those who wait stand.
 enum Hope {
@@ -111,7 +122,8 @@ impl CatalogueCell {
             is_kept: AtomicBool::new(false),
             timing,
             started: Instant::now(),
-            look_ms: AtomicU64::new(0),
+            due_ms: AtomicU64::new(0),
+            stale_ms: AtomicU64::new(0),
         };
         cell.publish(&standings);
         *cell.lock() = standings;
@@ -144,13 +156,13 @@ impl CatalogueCell {
         }
         self.look_again(&standings);
         drop(standings);
-        self.ask_what_is_due(server, tracker);
+        self.ask_what_is_due(server, tracker, Use::Find);
     }
 
     /// Asks mounts that are due, where anybody has asked for them before.
     pub fn look_after(&self, server: &Arc<Server>, tracker: &TaskTracker) {
         if self.current.load().is_some() {
-            self.ask_what_is_due(server, tracker);
+            self.ask_what_is_due(server, tracker, Use::Find);
         }
     }
 
@@ -163,7 +175,7 @@ impl CatalogueCell {
         server: &Arc<Server>,
         tracker: &TaskTracker,
     ) -> Result<Arc<Catalogue>, Arc<UpstreamError>> {
-        self.ask_what_is_due(server, tracker);
+        self.ask_what_is_due(server, tracker, Use::List);
         match self.opened() {
             Some(catalogue) => Ok(catalogue),
             None => Box::pin(self.opens()).await,
@@ -181,7 +193,7 @@ impl CatalogueCell {
         tracker: &TaskTracker,
         (kind, name): (ListKind, &str),
     ) -> Result<Option<Arc<Offer>>, Arc<UpstreamError>> {
-        self.ask_what_is_due(server, tracker);
+        self.ask_what_is_due(server, tracker, Use::Find);
         match self.known(kind, name) {
             Some(offer) => Ok(Some(offer)),
             None => Box::pin(self.comes(kind, name)).await,
@@ -267,16 +279,24 @@ impl CatalogueCell {
         }
     }
 
-    /// Asks every mount that is due, each on its own. Where nothing is known, every mount is.
-    fn ask_what_is_due(&self, server: &Arc<Server>, tracker: &TaskTracker) {
+    /// Asks every mount that is due for this use, each on its own. Where nothing is known, every mount is.
+    fn ask_what_is_due(&self, server: &Arc<Server>, tracker: &TaskTracker, wanted: Use) {
         let now = Instant::now();
         let is_known = self.current.load().is_some();
-        if is_known && self.since_start_ms(now) < self.look_ms.load(Ordering::Relaxed) {
+        let next_ms = match wanted {
+            Use::List => &self.stale_ms,
+            Use::Find => &self.due_ms,
+        };
+        if is_known && self.since_start_ms(now) < next_ms.load(Ordering::Relaxed) {
             return;
         }
+        let is_due = |standing: &Standing| match wanted {
+            Use::List => standing.is_stale(now),
+            Use::Find => standing.is_due(now),
+        };
         let mut standings = self.lock();
         for (at, standing) in standings.iter_mut().enumerate() {
-            if standing.is_asking || (is_known && !standing.is_due(now)) {
+            if standing.is_asking || (is_known && !is_due(standing)) {
                 continue;
             }
             standing.is_asking = true;
@@ -307,12 +327,9 @@ impl CatalogueCell {
 
     /// Makes a catalogue of what is known, and none of nothing: where nobody answers, callers are told so.
     fn publish(&self, standings: &[Standing]) {
-        let stocks: Vec<&Stock> = standings
-            .iter()
-            .filter_map(|standing| standing.stock.as_ref())
-            .collect();
-        let now =
-            (!stocks.is_empty() || standings.is_empty()).then(|| Arc::new(Catalogue::of(&stocks)));
+        let is_known = standings.iter().any(|standing| standing.stock.is_some());
+        let now = (is_known || standings.is_empty())
+            .then(|| Arc::new(Catalogue::of(standings, Instant::now())));
         if now.is_none() {
             self.is_open.store(false, Ordering::Release);
         }
@@ -339,10 +356,17 @@ impl CatalogueCell {
 
     /// Remembers when the next mount is due that is not being asked already.
     fn look_again(&self, standings: &[Standing]) {
-        let idle = standings.iter().filter(|standing| !standing.is_asking);
-        let due_ms = idle.map(|standing| standing.due.map_or(0, |due| self.since_start_ms(due)));
-        self.look_ms
-            .store(due_ms.min().unwrap_or(u64::MAX), Ordering::Relaxed);
+        let next_ms = |when: fn(&Standing) -> Option<Instant>| {
+            let idle = standings.iter().filter(|standing| !standing.is_asking);
+            let times = idle.map(|standing| when(standing).map_or(0, |at| self.since_start_ms(at)));
+            times.min().unwrap_or(u64::MAX)
+        };
+        let (due_ms, stale_ms) = (
+            next_ms(|standing| standing.due),
+            next_ms(|standing| standing.stale),
+        );
+        self.due_ms.store(due_ms, Ordering::Relaxed);
+        self.stale_ms.store(stale_ms, Ordering::Relaxed);
     }
 
     fn since_start_ms(&self, time: Instant) -> u64 {

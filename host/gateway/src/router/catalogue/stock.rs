@@ -6,30 +6,33 @@ use std::time::{Duration, Instant};
 use portcullis_protocol::listing::{self, Entry, ListKind};
 use tracing::{info, warn};
 
+use super::freshness::Freshness;
 use super::{CatalogueTiming, Offer, of_kind};
 use crate::tenancy::{Mount, Server};
-use crate::upstream::UpstreamError;
+use crate::upstream::{List, UpstreamError};
 
 /// How soon a mount is asked again that did not answer: it may be back.
 const RETRY: Duration = Duration::from_secs(5);
 
+/// A list of a mount, under the server's names.
+pub(super) struct Listed {
+    pub(super) offers: Vec<Arc<Offer>>,
+    pub(super) freshness: Freshness,
+}
+
+impl Listed {
+    const NONE: Self = Self {
+        offers: Vec::new(),
+        freshness: Freshness::UNBOUND,
+    };
+}
+
 /// What a mount offered last, by kind.
-#[derive(Default)]
-pub(super) struct Stock {
-    offers: [Vec<Arc<Offer>>; ListKind::ALL.len()],
-}
+pub(super) type Stock = [Listed; ListKind::ALL.len()];
 
-impl Stock {
-    pub(super) fn offers(&self, kind: ListKind) -> &[Arc<Offer>] {
-        of_kind::<Vec<_>>(&self.offers, kind)
-    }
-}
-
-/// A list of a mount, or why it is not known.
-pub(super) type Listed<T> = Result<Vec<T>, UpstreamError>;
-
-/// All lists of a mount, or why there is none.
-pub(super) type Answer = Result<[Listed<Arc<Offer>>; ListKind::ALL.len()], UpstreamError>;
+/// All lists of a mount, each where it is known, or why there is none.
+pub(super) type Answer =
+    Result<[Result<Listed, UpstreamError>; ListKind::ALL.len()], UpstreamError>;
 
 /// What is known of one mount.
 #[derive(Default)]
@@ -40,6 +43,8 @@ pub(super) struct Standing {
     pub(super) failure: Option<Arc<UpstreamError>>,
     /// When to ask next; at once where it was never asked.
     pub(super) due: Option<Instant>,
+    /// When to ask next for somebody who wants a list: sooner where the upstream says so.
+    pub(super) stale: Option<Instant>,
     pub(super) is_asking: bool,
     /// It has changed since it was asked.
     is_outdated: bool,
@@ -51,15 +56,34 @@ impl Standing {
         self.due.is_none_or(|due| due <= now)
     }
 
+    pub(super) fn is_stale(&self, now: Instant) -> bool {
+        self.stale.is_none_or(|stale| stale <= now)
+    }
+
     /// What is known is not true any more; what is being asked right now may not be either.
     pub(super) fn outdate(&mut self) {
         self.due = Some(Instant::now());
+        self.stale = self.due;
         self.is_outdated = self.is_asking;
     }
 
     /// Whether it is being asked for the first time, so that what it offers is about to be known.
     pub(super) fn is_new(&self) -> bool {
         self.is_asking && self.stock.is_none() && self.failure.is_none()
+    }
+
+    pub(super) fn offers(&self, kind: ListKind) -> &[Arc<Offer>] {
+        let stock = self.stock.as_ref();
+        stock.map_or(&[], |stock| &of_kind(stock, kind).offers)
+    }
+
+    /// How long what is known of a kind may be reused: no longer than until the mount is asked again.
+    pub(super) fn freshness(&self, kind: ListKind, now: Instant) -> Freshness {
+        let due = Freshness::until(self.due.unwrap_or(now));
+        match &self.stock {
+            Some(stock) => of_kind(stock, kind).freshness.and(due),
+            None => due,
+        }
     }
 
     /// Takes in the answer to what was asked at `asked`. Lists that are not known stay as they were, until that has lasted
@@ -75,10 +99,11 @@ impl Standing {
         let kept = self.stock.take().filter(|_| is_graced);
         let (stock, failure) = match answer {
             Ok(lists) => {
-                let (mut stock, mut failure) = (kept.unwrap_or_default(), None);
-                for (offers, listed) in stock.offers.iter_mut().zip(lists) {
+                let mut stock = kept.unwrap_or([Listed::NONE; ListKind::ALL.len()]);
+                let mut failure = None;
+                for (known, listed) in stock.iter_mut().zip(lists) {
                     match listed {
-                        Ok(listed) => *offers = listed,
+                        Ok(listed) => *known = listed,
                         Err(err) => failure = Some(err),
                     }
                 }
@@ -86,14 +111,20 @@ impl Standing {
             }
             Err(err) => (kept, Some(err)),
         };
-        let pause = match failure {
-            _ if self.is_outdated => Duration::ZERO,
-            Some(_) => RETRY.min(timing.refresh),
-            None => timing.refresh,
+        let (soon, late) = (now + RETRY.min(timing.refresh), now + timing.refresh);
+        let due = match &failure {
+            _ if self.is_outdated => now,
+            Some(_) => soon,
+            None => late,
         };
+        let lists = stock.iter().flatten();
+        let stale = lists.filter_map(|list| list.freshness.ends()).min();
+        // Not all the time, even where an upstream says that its lists are never fresh.
+        let stale = stale.map_or(due, |stale| stale.max(soon)).min(due);
         *self = Self {
             stock,
-            due: now.checked_add(pause),
+            due: Some(due),
+            stale: Some(stale),
             is_asking: false,
             is_outdated: false,
             failing_since: failure.as_ref().map(|_| since),
@@ -110,13 +141,15 @@ impl Standing {
                 ..Offer::clone(offer)
             }),
         };
-        let all = |offers: &Vec<_>| offers.iter().map(moved).collect();
+        let all = |list: &Listed| Listed {
+            offers: list.offers.iter().map(moved).collect(),
+            freshness: list.freshness,
+        };
         Self {
-            stock: self.stock.as_ref().map(|stock| Stock {
-                offers: stock.offers.each_ref().map(all),
-            }),
+            stock: self.stock.as_ref().map(|stock| stock.each_ref().map(all)),
             failure: self.failure.clone(),
             due: self.due.filter(|_| !self.is_asking),
+            stale: self.stale.filter(|_| !self.is_asking),
             is_asking: false,
             is_outdated: false,
             failing_since: self.failing_since,
@@ -135,6 +168,7 @@ pub(super) struct Place<'a> {
 impl Place<'_> {
     /// Asks the mount's replicas for their tools in turn, healthy ones first, and the one that answers for the rest.
     pub(super) async fn ask(self) -> Answer {
+        let asked = Instant::now();
         let replicas = &self.mount.replicas;
         let healthy = replicas.iter().filter(|replica| replica.healthy());
         let others = replicas.iter().filter(|replica| !replica.healthy());
@@ -148,10 +182,10 @@ impl Place<'_> {
                         replica.list(ListKind::ResourceTemplates),
                     );
                     let answered = [
-                        self.publish(ListKind::Tools, Ok(tools)),
-                        self.publish(ListKind::Prompts, prompts),
-                        self.publish(ListKind::Resources, resources),
-                        self.publish(ListKind::ResourceTemplates, templates),
+                        self.publish(ListKind::Tools, Ok(tools), asked),
+                        self.publish(ListKind::Prompts, prompts, asked),
+                        self.publish(ListKind::Resources, resources, asked),
+                        self.publish(ListKind::ResourceTemplates, templates, asked),
                     ];
                     self.report(&answered);
                     return Ok(answered);
@@ -165,22 +199,32 @@ impl Place<'_> {
         }))
     }
 
-    fn publish(self, kind: ListKind, listed: Listed<Entry>) -> Listed<Arc<Offer>> {
-        match listed {
-            Ok(entries) => {
-                let offers = entries.iter().filter_map(|entry| self.offer(kind, entry));
-                Ok(offers.collect())
-            }
+    fn publish(
+        self,
+        kind: ListKind,
+        listed: Result<List, UpstreamError>,
+        asked: Instant,
+    ) -> Result<Listed, UpstreamError> {
+        let list = match listed {
             // An error of the upstream's own says that it has no such thing, whatever the error's code.
-            Err(UpstreamError::Refused { .. }) => Ok(Vec::new()),
-            Err(err) => Err(self.missing(kind, err)),
-        }
+            Err(UpstreamError::Refused { .. }) => List::NONE,
+            Err(err) => return Err(self.missing(kind, err)),
+            Ok(list) => list,
+        };
+        let offers = list
+            .entries
+            .iter()
+            .filter_map(|entry| self.offer(kind, entry));
+        Ok(Listed {
+            offers: offers.collect(),
+            freshness: Freshness::said(list.cache, asked),
+        })
     }
 
-    fn report(self, answered: &[Listed<Arc<Offer>>; ListKind::ALL.len()]) {
+    fn report(self, answered: &[Result<Listed, UpstreamError>; ListKind::ALL.len()]) {
         let lens = answered
             .each_ref()
-            .map(|listed| listed.as_ref().map_or(0, Vec::len));
+            .map(|listed| listed.as_ref().map_or(0, |listed| listed.offers.len()));
         let [tools, prompts, resources, templates] = lens;
         info!(
             server = self.server.name,

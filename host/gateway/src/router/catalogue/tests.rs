@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::stock::{Answer, Standing};
+use portcullis_protocol::listing::CacheScope;
+
+use super::stock::{Answer, Listed};
 use super::*;
 use crate::upstream::UpstreamError;
 
@@ -26,17 +28,15 @@ fn failure() -> UpstreamError {
 fn answer(mount: usize, tools: &str, templates: &str) -> Answer {
     let listed = |names: &str| match names {
         "!" => Err(failure()),
-        names => Ok(names
-            .split_whitespace()
-            .map(|name| offer(mount, name))
-            .collect()),
+        names => Ok(Listed {
+            offers: names
+                .split_whitespace()
+                .map(|name| offer(mount, name))
+                .collect(),
+            freshness: Freshness::UNBOUND,
+        }),
     };
-    Ok([
-        listed(tools),
-        Ok(Vec::new()),
-        Ok(Vec::new()),
-        listed(templates),
-    ])
+    Ok([listed(tools), listed(""), listed(""), listed(templates)])
 }
 
 fn timing(grace_s: u64) -> CatalogueTiming {
@@ -47,11 +47,20 @@ fn timing(grace_s: u64) -> CatalogueTiming {
     }
 }
 
-/// What a mount offers that has answered like this.
-fn stock(answer: Answer) -> Stock {
-    let (mut standing, now) = (Standing::default(), Instant::now());
+/// A mount that has answered like this.
+fn heard(answer: Answer, now: Instant) -> Standing {
+    let mut standing = Standing::default();
     standing.learn(answer, (now, now), timing(0));
-    standing.stock.unwrap()
+    standing
+}
+
+fn merged(answers: impl IntoIterator<Item = Answer>) -> Catalogue {
+    let now = Instant::now();
+    let standings: Vec<_> = answers
+        .into_iter()
+        .map(|answer| heard(answer, now))
+        .collect();
+    Catalogue::of(&standings, now)
 }
 
 fn shown(offers: &[Arc<Offer>]) -> String {
@@ -71,8 +80,7 @@ fn offers_are_sorted_and_a_name_stays_with_the_first_mount() {
         ("b", "b a", "a@1 b@0"),
         ("a a", "", "a@0"),
     ] {
-        let stocks = [stock(answer(0, first, "")), stock(answer(1, second, ""))];
-        let merged = Catalogue::of(&[&stocks[0], &stocks[1]]);
+        let merged = merged([answer(0, first, ""), answer(1, second, "")]);
         assert_eq!(
             shown(merged.offers(ListKind::Tools)),
             want,
@@ -89,7 +97,7 @@ fn offers_are_sorted_and_a_name_stays_with_the_first_mount() {
 
 #[test]
 fn a_page_begins_after_a_name_that_need_not_be_there() {
-    let merged = Catalogue::of(&[&stock(answer(0, "b d f", ""))]);
+    let merged = merged([answer(0, "b d f", "")]);
     for (after, want) in [
         (None, "b@0 d@0 f@0"),
         (Some(""), "b@0 d@0 f@0"),
@@ -106,11 +114,10 @@ fn a_page_begins_after_a_name_that_need_not_be_there() {
 
 #[test]
 fn a_uri_is_asked_of_the_first_mount_whose_template_fits() {
-    let stocks = [
-        stock(answer(0, "", "z://{id}")),
-        stock(answer(1, "", "{+all} z://{id}/more")),
-    ];
-    let merged = Catalogue::of(&[&stocks[0], &stocks[1]]);
+    let merged = merged([
+        answer(0, "", "z://{id}"),
+        answer(1, "", "{+all} z://{id}/more"),
+    ]);
     for (uri, want) in [
         ("z://7", Some(("z://{id}", 0))),
         ("z://7/more", Some(("z://{id}/more", 1))),
@@ -187,8 +194,9 @@ fn what_a_mount_offered_stays_for_the_grace_period() {
                 .as_ref()
                 .is_ok_and(|lists| lists.iter().all(Result::is_ok));
             standing.learn(answered, (now, now), timing(10));
-            let left = standing.stock.as_ref().map(|stock| {
-                [ListKind::Tools, ListKind::ResourceTemplates].map(|kind| shown(stock.offers(kind)))
+            let left = standing.stock.as_ref().map(|_| {
+                let kinds = [ListKind::Tools, ListKind::ResourceTemplates];
+                kinds.map(|kind| shown(standing.offers(kind)))
             });
             let want = want.map(|want| want.map(str::to_owned));
             assert_eq!(left, want, "{title} after {after_s} s");
@@ -200,14 +208,11 @@ fn what_a_mount_offered_stays_for_the_grace_period() {
 
 #[test]
 fn a_mount_that_moves_takes_along_what_it_offers() {
-    let (mut standing, now) = (Standing::default(), Instant::now());
-    standing.learn(answer(0, "a b", ""), (now, now), timing(0));
+    let now = Instant::now();
+    let mut standing = heard(answer(0, "a b", ""), now);
     for (at, want) in [(0, "a@0 b@0"), (2, "a@2 b@2")] {
         let moved = standing.moved(at);
-        assert_eq!(
-            shown(moved.stock.as_ref().unwrap().offers(ListKind::Tools)),
-            want
-        );
+        assert_eq!(shown(moved.offers(ListKind::Tools)), want);
         assert_eq!(moved.due, standing.due);
     }
     standing.is_asking = true;
@@ -215,5 +220,41 @@ fn a_mount_that_moves_takes_along_what_it_offers() {
     assert!(
         !moved.is_asking && moved.is_due(now),
         "who was being asked is asked again"
+    );
+}
+
+/// Of the tools: what their upstream said, what clients are told after so many seconds, and when it is asked again.
+#[test]
+fn a_list_is_as_fresh_as_its_upstream_says_and_asked_for_again_in_time() {
+    use CacheScope::{Private, Public};
+    for (said, want, stale_s) in [
+        (Some((60_000, Public)), (50_000, Public), 60),
+        (Some((900_000, Public)), (290_000, Public), 300),
+        (Some((11_000, Private)), (1_000, Private), 11),
+        (Some((3_000, Public)), (0, Public), 5),
+        (Some((0, Public)), (0, Public), 5),
+        (None, (5_000, Private), 300),
+    ] {
+        let now = Instant::now();
+        let said = said.map(|(ttl_ms, scope)| CacheHint { ttl_ms, scope });
+        let mut answer = answer(0, "a", "").unwrap();
+        answer[0].as_mut().unwrap().freshness = Freshness::said(said, now);
+        let standing = heard(Ok(answer), now);
+        assert_eq!(
+            standing.stale,
+            Some(now + Duration::from_secs(stale_s)),
+            "{said:?}"
+        );
+        let whole = standing.freshness(ListKind::Tools, now);
+        let told = whole.hint(now + Duration::from_secs(10));
+        let (ttl_ms, scope) = want;
+        assert_eq!(told, CacheHint { ttl_ms, scope }, "{said:?}");
+    }
+    let now = Instant::now();
+    let unheard = Standing::default().freshness(ListKind::Tools, now);
+    assert_eq!(
+        unheard.hint(now).ttl_ms,
+        0,
+        "who has not answered may do so at any time"
     );
 }

@@ -64,7 +64,7 @@ async fn both_eras_over_http() {
                 "{args:?}"
             );
         }
-        let tools = upstream.list(ListKind::Tools).await.unwrap();
+        let tools = upstream.list(ListKind::Tools).await.unwrap().entries;
         assert!(tools.iter().any(|tool| tool.name == "customer_lookup"));
         conversation.close().await;
         assert_eq!(upstream.in_flight(), 0);

@@ -1,6 +1,6 @@
 //! Lists: pages are followed, bounds hold, and the registry gives the same upstream for the same definition.
 
-use portcullis_protocol::listing::ListKind;
+use portcullis_protocol::listing::{CacheHint, CacheScope, ListKind};
 
 use super::peer::{Peer, discovery, lifecycle, result, rpc_error};
 use super::*;
@@ -10,10 +10,17 @@ fn page(seen: &super::peer::Seen) -> axum::response::Response {
         "tools/list" => match seen.body["params"]["cursor"].as_str() {
             None => result(
                 seen,
-                &json!({"tools": [{"name": "a", "x": 1}, {"no": "name"}], "nextCursor": ""}),
+                &json!({"tools": [{"name": "a", "x": 1}, {"no": "name"}], "nextCursor": "",
+                    "ttlMs": 10, "cacheScope": "public"}),
             ),
-            Some("") => result(seen, &json!({"tools": [{"name": "b"}], "nextCursor": "2"})),
-            Some(_) => result(seen, &json!({"tools": [{"name": "c"}]})),
+            Some("") => result(
+                seen,
+                &json!({"tools": [{"name": "b"}], "nextCursor": "2", "ttlMs": 30, "cacheScope": "private"}),
+            ),
+            Some(_) => result(
+                seen,
+                &json!({"tools": [{"name": "c"}], "ttlMs": 20, "cacheScope": "public"}),
+            ),
         },
         "resources/list" => result(seen, &json!({"resources": [], "nextCursor": "again"})),
         "resources/templates/list" => result(seen, &json!({"tools": []})),
@@ -30,13 +37,28 @@ async fn every_page_is_followed_in_either_era() {
     let session =
         Peer::start(|seen| async move { lifecycle(&seen, "s-1").unwrap_or_else(|| page(&seen)) })
             .await;
-    for peer in [&stateless, &session] {
+    let least = CacheHint {
+        ttl_ms: 10,
+        scope: CacheScope::Private,
+    };
+    for (peer, cache) in [(&stateless, &Some(least)), (&session, &None)] {
         let bed = Bed::new();
         let upstream = bed.url(&peer.url);
         let tools = upstream.list(ListKind::Tools).await.unwrap();
-        let names: Vec<_> = tools.iter().map(|tool| tool.name.as_str()).collect();
+        let names: Vec<_> = tools
+            .entries
+            .iter()
+            .map(|tool| tool.name.as_str())
+            .collect();
         assert_eq!(names, ["a", "b", "c"]);
-        assert_eq!(upstream.list(ListKind::Prompts).await.unwrap().len(), 0);
+        assert_eq!(tools.cache, *cache);
+        let none = upstream.list(ListKind::Prompts).await.unwrap();
+        assert!(none.entries.is_empty());
+        assert_eq!(
+            none.cache,
+            Some(CacheHint::UNBOUND),
+            "what is not there restricts nobody"
+        );
         let endless = upstream.list(ListKind::Resources).await.unwrap_err();
         assert!(
             matches!(endless, UpstreamError::ListTooLong { .. }),

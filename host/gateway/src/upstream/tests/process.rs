@@ -75,7 +75,7 @@ async fn a_process_of_the_stateless_era_is_found_out() {
         info["meta"]["io.modelcontextprotocol/protocolVersion"],
         "2026-07-28"
     );
-    let tools = upstream.list(ListKind::Tools).await.unwrap();
+    let tools = upstream.list(ListKind::Tools).await.unwrap().entries;
     assert_eq!(tools[0].name, "info");
     bed.upstreams.shutdown().await;
 }
