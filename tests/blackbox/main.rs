@@ -20,6 +20,7 @@ mod clients;
 mod demo;
 mod harness;
 mod hostile;
+mod introductions;
 mod listings;
 mod offers;
 mod ops;

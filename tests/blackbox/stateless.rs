@@ -11,40 +11,6 @@ use serde_json::{Value, json};
 static STAGE: Shared<Stage> = Shared::new();
 
 #[tokio::test]
-async fn discover_says_what_the_gateway_speaks_and_serves() {
-    let stage = STAGE.get(Stage::set).await;
-    let alice = stage.alice(Era::Stateless).await;
-    let found = alice.request("server/discover", json!({})).await.result();
-    insta::assert_snapshot!(serde_json::to_string_pretty(&found).unwrap(), @r#"
-    {
-      "resultType": "complete",
-      "supportedVersions": [
-        "2026-07-28",
-        "2025-11-25",
-        "2025-06-18",
-        "2025-03-26",
-        "2024-11-05"
-      ],
-      "capabilities": {
-        "tools": {},
-        "logging": {},
-        "prompts": {},
-        "resources": {},
-        "completions": {}
-      },
-      "ttlMs": 60000,
-      "cacheScope": "private",
-      "_meta": {
-        "io.modelcontextprotocol/serverInfo": {
-          "name": "portcullis/acme-tools",
-          "version": "0.1.0"
-        }
-      }
-    }
-    "#);
-}
-
-#[tokio::test]
 async fn tools_are_listed_in_the_same_order_with_a_time_to_live() {
     let stage = STAGE.get(Stage::set).await;
     let alice = stage.alice(Era::Stateless).await;

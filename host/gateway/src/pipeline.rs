@@ -9,6 +9,7 @@ mod back;
 mod cache;
 mod downward;
 mod incoming;
+mod introduction;
 mod lifecycle;
 mod listing;
 mod push;

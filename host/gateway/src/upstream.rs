@@ -9,6 +9,8 @@ use std::ffi::OsString;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use portcullis_protocol::revision::Era;
+
 mod asker;
 mod authorize;
 mod changes;
@@ -18,6 +20,7 @@ mod flight;
 mod health;
 mod http;
 mod inbox;
+mod introduction;
 mod limits;
 mod list;
 mod metrics;
@@ -33,6 +36,7 @@ pub use asker::Asker;
 pub use conversation::Conversation;
 pub use error::{SetupError, UpstreamError};
 pub use inbox::Inbox;
+pub use introduction::Introduction;
 pub use limits::UpstreamLimits;
 pub use list::List;
 pub use oauth::{
@@ -48,6 +52,7 @@ use self::error::Blame;
 use self::flight::{Flight, Load};
 use self::health::Health;
 use self::http::{HttpUpstream, Means, Wire};
+use self::introduction::Introduced;
 use self::metrics::Meters;
 use self::oauth::Credential;
 use self::registry::Shared;
@@ -66,6 +71,7 @@ pub struct Upstream {
     load: Load,
     changes: Changes,
     tracker: TaskTracker,
+    introduced: Arc<Introduced>,
     transport: Transport,
 }
 
@@ -85,8 +91,11 @@ impl Upstream {
         shared: &Shared,
     ) -> Self {
         let name: Arc<str> = Arc::from(name);
+        let introduced = Arc::new(Introduced::new(&name));
         let transport = match credential {
-            Ok(credential) => Transport::new(&name, (spec, credential), meters, shared),
+            Ok(credential) => {
+                Transport::new(&name, (spec, credential), (meters, &introduced), shared)
+            }
             Err(reason) => Transport::Broken(reason),
         };
         if let Transport::Broken(reason) = &transport {
@@ -101,6 +110,7 @@ impl Upstream {
             load: Load::default(),
             changes: Changes::new(&shared.stop),
             tracker: shared.tracker.clone(),
+            introduced,
             transport,
         }
     }
@@ -133,6 +143,12 @@ impl Upstream {
     #[must_use]
     pub fn latency_us(&self) -> u64 {
         self.load.latency_us()
+    }
+
+    /// What it said of itself when it was opened last, in this era if it could; nothing before that.
+    #[must_use]
+    pub fn introduction(&self, era: Era) -> Option<Arc<Introduction>> {
+        self.introduced.in_era(era)
     }
 
     /// Sends a request and answers when its reply has begun. Dropping the future or the reply's body ends the call.
@@ -209,7 +225,7 @@ impl Transport {
     fn new(
         name: &Arc<str>,
         (spec, credential): (&UpstreamSpec, Option<Arc<Credential>>),
-        meters: &Arc<Meters>,
+        (meters, introduced): (&Arc<Meters>, &Arc<Introduced>),
         shared: &Shared,
     ) -> Self {
         let timeout = Duration::from_millis(spec.timeout_ms.max(1));
@@ -221,6 +237,7 @@ impl Transport {
                     tracker: shared.tracker.clone(),
                     meters: Arc::clone(meters),
                     credential,
+                    introduced: Arc::clone(introduced),
                 };
                 match Wire::new(name, url, spec, means) {
                     Ok(wire) => Self::Http(HttpUpstream::new(Arc::new(wire), timeout)),
@@ -236,6 +253,7 @@ impl Transport {
                     env: environment(spec, shared),
                     limits: Arc::clone(&shared.limits),
                     meters: Arc::clone(meters),
+                    introduced: Arc::clone(introduced),
                     processes: shared.processes.clone(),
                     stop: shared.stop.child_token(),
                     era: Mutex::default(),

@@ -7,9 +7,9 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use portcullis_protocol::error::INVALID_PARAMS;
 use portcullis_protocol::headers::SESSION_ID;
 use portcullis_protocol::lifecycle::{
-    self, Discovery, Implementation, InitializeParams, discover_result, initialize_result,
+    self, Discovery, InitializeParams, discover_result, initialize_result,
 };
-use portcullis_protocol::listing::{CacheHint, CacheScope, ListKind};
+use portcullis_protocol::listing::CacheHint;
 use portcullis_protocol::revision::negotiate;
 use serde_json::value::RawValue;
 
@@ -19,10 +19,7 @@ use crate::policy::Permitted;
 use crate::refusal::Refusal;
 use crate::session::Opening;
 
-use super::{Pipeline, cache};
-
-/// How long a stateless client may reuse `server/discover`.
-const DISCOVER_TTL_MS: u64 = 60_000;
+use super::{Pipeline, cache, introduction};
 
 impl Pipeline {
     /// Opens a session (MCP 2025-11-25, "Lifecycle").
@@ -49,7 +46,13 @@ impl Pipeline {
             edition: *call.server.catalogue.edition().borrow(),
         };
         let session = self.sessions.open(at, call.principal(), opening)?;
-        let result = initialize_result(revision, &capabilities(call), &server_info(call), None);
+        let said = introduction::of(call);
+        let result = initialize_result(
+            revision,
+            &said.capabilities,
+            &introduction::server_info(call),
+            said.instructions.as_deref(),
+        );
         let mut answer = reply::result(id(call), &result);
         if let Ok(session_id) = HeaderValue::from_str(session.id()) {
             answer
@@ -85,46 +88,14 @@ fn client_capabilities(offered: Option<&RawValue>) -> String {
 
 /// `server/discover` (MCP 2026-07-28).
 pub(super) fn discover(call: &Permitted) -> Reply {
-    let known = CacheHint {
-        ttl_ms: DISCOVER_TTL_MS,
-        scope: CacheScope::Private,
-    };
-    let cache = cache::hint(call, known).unwrap_or(CacheHint::NONE);
+    let said = introduction::of(call);
     let discovery = Discovery {
-        capabilities: &capabilities(call),
-        server_info: &server_info(call),
-        instructions: None,
-        cache,
+        capabilities: &said.capabilities,
+        server_info: &introduction::server_info(call),
+        instructions: said.instructions.as_deref(),
+        cache: cache::hint(call, said.cache).unwrap_or(CacheHint::NONE),
     };
     reply::result(id(call), &discover_result(&discovery))
-}
-
-/// What can be asked for, as JSON text. Nobody is kept waiting for it: where upstreams have not been asked yet what they
-/// offer, it may be anything.
-fn capabilities(call: &Permitted) -> String {
-    let known = call.server.catalogue.peek();
-    let offers = |kind| {
-        known
-            .as_ref()
-            .is_none_or(|known| !known.offers(kind).is_empty())
-    };
-    let (prompts, templates) = (
-        offers(ListKind::Prompts),
-        offers(ListKind::ResourceTemplates),
-    );
-    let mut capabilities = String::from(r#"{"tools":{"listChanged":true},"logging":{}"#);
-    for (is_offered, member) in [
-        (prompts, r#","prompts":{"listChanged":true}"#),
-        (
-            templates || offers(ListKind::Resources),
-            r#","resources":{"subscribe":true,"listChanged":true}"#,
-        ),
-        (templates || prompts, r#","completions":{}"#),
-    ] {
-        capabilities.push_str(if is_offered { member } else { "" });
-    }
-    capabilities.push('}');
-    capabilities
 }
 
 /// `ping`.
@@ -141,12 +112,4 @@ pub(super) fn taken() -> Reply {
 pub(super) fn id(call: &Permitted) -> &ByteString {
     static NULL: ByteString = ByteString::from_static("null");
     call.message.id.as_ref().unwrap_or(&NULL)
-}
-
-fn server_info(call: &Permitted) -> Implementation {
-    Implementation {
-        name: format!("portcullis/{}", call.server.name),
-        version: env!("CARGO_PKG_VERSION").into(),
-        title: None,
-    }
 }

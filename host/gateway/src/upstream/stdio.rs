@@ -40,6 +40,7 @@ pub(super) use seat::Seat;
 use super::asker::Asker;
 use super::conversation::Conversation;
 use super::error::UpstreamError;
+use super::introduction::Introduced;
 use super::limits::UpstreamLimits;
 use super::metrics::Meters;
 use super::outgoing::{self, Outgoing};
@@ -78,6 +79,7 @@ pub(super) struct Setup {
     pub(super) env: Vec<(OsString, OsString)>,
     pub(super) limits: Arc<UpstreamLimits>,
     pub(super) meters: Arc<Meters>,
+    pub(super) introduced: Arc<Introduced>,
     /// Processes live on this one; waiting for it is waiting for them.
     pub(super) processes: TaskTracker,
     pub(super) stop: CancellationToken,

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 /// Booleans are or'd, objects are merged member by member, and of other values the first one counts. `allowed` holds
 /// JSON Pointers: `/tools` lets the member through with nothing in it, `/tools/listChanged` lets that member through
 /// as well (and `/tools` with it), and a pointer that ends in `/*` lets through everything beneath. Text that is not a
-/// JSON object counts as no capabilities.
+/// JSON object counts as no capabilities. Members are sorted: the text is the same whoever is known first.
 #[must_use]
 pub fn merge_capabilities<'a>(
     upstreams: impl IntoIterator<Item = &'a str>,
@@ -22,7 +22,9 @@ pub fn merge_capabilities<'a>(
             merge(&mut merged, capabilities);
         }
     }
-    Value::Object(filter(merged, "", allowed)).to_string()
+    let mut kept = Value::Object(filter(merged, "", allowed));
+    kept.sort_all_objects();
+    kept.to_string()
 }
 
 fn merge(into: &mut Map<String, Value>, from: Map<String, Value>) {

@@ -142,7 +142,7 @@ fn capabilities_are_merged_and_filtered() {
                 r#"{"tools":{"listChanged":true,"x":1},"prompts":{}}"#,
             ],
             ALL,
-            r#"{"tools":{"listChanged":true,"x":1},"prompts":{}}"#,
+            r#"{"prompts":{},"tools":{"listChanged":true,"x":1}}"#,
         ),
         (
             &[
@@ -162,7 +162,7 @@ fn capabilities_are_merged_and_filtered() {
                 r#"{"tools":{"listChanged":true,"more":1},"toolsets":{},"logging":{},"completions":{"a":1},"experimental":{"x":{"y":1}}}"#,
             ],
             TOOLS,
-            r#"{"tools":{"listChanged":true},"completions":{},"experimental":{"x":{"y":1}}}"#,
+            r#"{"completions":{},"experimental":{"x":{"y":1}},"tools":{"listChanged":true}}"#,
         ),
         (
             &[r#"{"extensions":{"io.x/y":{"a":1},"z":{}}}"#],

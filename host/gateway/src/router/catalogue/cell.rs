@@ -166,6 +166,15 @@ impl CatalogueCell {
         }
     }
 
+    /// Whether a mount has ever answered or failed to.
+    #[must_use]
+    pub fn has_heard(&self, mount: usize) -> bool {
+        let standings = self.lock();
+        standings
+            .get(mount)
+            .is_some_and(|standing| standing.due.is_some())
+    }
+
     /// The catalogue to make lists of.
     ///
     /// # Errors

@@ -113,6 +113,7 @@ impl HttpUpstream {
                 upstream: Arc::clone(&self.wire.name),
                 source,
             })?;
+        self.wire.introduced.discovered(&found);
         let session = found
             .supported_versions
             .iter()

@@ -83,6 +83,7 @@ impl HttpSession {
                 upstream: Arc::clone(&wire.name),
                 offered: offer.protocol_version.clone().into_owned(),
             })?;
+        wire.introduced.initialized(&offer);
         let mut headers = wire.base().clone();
         headers.extend(id.clone().map(|id| (SESSION_ID, id)));
         if revision.rules().version_header {

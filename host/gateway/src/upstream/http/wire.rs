@@ -17,6 +17,7 @@ use super::client::{Client, Line, ResponseBody, SendError};
 use super::session::HttpSession;
 use crate::model::UpstreamSpec;
 use crate::upstream::error::UpstreamError;
+use crate::upstream::introduction::Introduced;
 use crate::upstream::limits::UpstreamLimits;
 use crate::upstream::metrics::Meters;
 use crate::upstream::oauth::{self, Credential, Tries};
@@ -46,6 +47,7 @@ pub(in crate::upstream) struct Wire {
     pub(in crate::upstream) limits: Arc<UpstreamLimits>,
     pub(in crate::upstream) tracker: TaskTracker,
     pub(super) meters: Arc<Meters>,
+    pub(super) introduced: Arc<Introduced>,
     line: Line,
     uri: Uri,
     base: HeaderMap,
@@ -62,6 +64,7 @@ pub(in crate::upstream) struct Means {
     pub(in crate::upstream) tracker: TaskTracker,
     pub(in crate::upstream) meters: Arc<Meters>,
     pub(in crate::upstream) credential: Option<Arc<Credential>>,
+    pub(in crate::upstream) introduced: Arc<Introduced>,
 }
 
 impl Wire {
@@ -82,6 +85,7 @@ impl Wire {
             limits: means.limits,
             tracker: means.tracker,
             meters: means.meters,
+            introduced: means.introduced,
             line,
             uri,
             base,

@@ -79,6 +79,7 @@ async fn introduce(process: &Arc<Process>, era: Era) -> Result<Revision, Upstrea
             process
                 .send(process::line(lifecycle::INITIALIZED.as_bytes()))
                 .await?;
+            process.setup.introduced.initialized(&offer);
             Ok(agreed)
         }
         Era::Stateless => {
@@ -88,9 +89,11 @@ async fn introduce(process: &Arc<Process>, era: Era) -> Result<Revision, Upstrea
             let result = result_of(&reply, "server/discover", &process.setup.name)?;
             let found = DiscoverResult::parse(result.get())
                 .map_err(|source| unreadable(process, source))?;
-            found
+            let agreed = found
                 .revision()
-                .ok_or_else(|| no_revision(process, &found.supported_versions.join(", ")))
+                .ok_or_else(|| no_revision(process, &found.supported_versions.join(", ")))?;
+            process.setup.introduced.discovered(&found);
+            Ok(agreed)
         }
     }
 }

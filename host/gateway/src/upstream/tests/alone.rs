@@ -148,7 +148,7 @@ async fn a_process_ends_with_its_conversation_and_the_gateways_own_is_another() 
     let bed = Bed::with(quick());
     let upstream = python(&bed);
     let tools = upstream.list(portcullis_protocol::listing::ListKind::Tools);
-    assert_eq!(tools.await.unwrap().len(), 1);
+    assert_eq!(tools.await.unwrap().entries.len(), 1);
     let processes = || bed.metric("portcullis_upstream_processes");
     assert_eq!(processes(), 1.0);
     let closed = Conversation::new("{}");
