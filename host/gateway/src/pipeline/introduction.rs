@@ -21,6 +21,12 @@ const SERVED: &[(&str, &[Era])] = &[
     ("/resources/subscribe", BOTH),
     ("/completions", BOTH),
     ("/logging", BOTH),
+    ("/tasks/requests/*", &[Era::Session]),
+    ("/tasks/cancel", &[Era::Session]),
+    (
+        "/extensions/io.modelcontextprotocol~1tasks/*",
+        &[Era::Stateless],
+    ),
 ];
 const BOTH: &[Era] = &[Era::Session, Era::Stateless];
 
