@@ -170,6 +170,7 @@ async fn the_api_describes_itself() {
     DELETE /api/v1/tenants/{tenant}/keys/{id}
     DELETE /api/v1/tenants/{tenant}/servers/{name}
     DELETE /api/v1/tenants/{tenant}/upstreams/{name}
+    DELETE /api/v1/tenants/{tenant}/upstreams/{name}/authorization
     GET /api/v1/plugins
     GET /api/v1/plugins/{plugin}
     GET /api/v1/tenants
@@ -184,11 +185,13 @@ async fn the_api_describes_itself() {
     GET /api/v1/tenants/{tenant}/servers/{name}
     GET /api/v1/tenants/{tenant}/upstreams
     GET /api/v1/tenants/{tenant}/upstreams/{name}
+    GET /api/v1/tenants/{tenant}/upstreams/{name}/authorization
     GET /config
     GET /metrics
     GET /stats
     POST /api/v1/plugins
     POST /api/v1/tenants/{tenant}/keys
+    POST /api/v1/tenants/{tenant}/upstreams/{name}/authorization
     PUT /api/v1/tenants/{tenant}
     PUT /api/v1/tenants/{tenant}/issuers/{name}
     PUT /api/v1/tenants/{tenant}/policies

@@ -99,6 +99,7 @@ async fn the_openapi_document_has_every_path() {
 /api/v1/tenants/{tenant}/servers/{name} get put delete
 /api/v1/tenants/{tenant}/upstreams get
 /api/v1/tenants/{tenant}/upstreams/{name} get put delete
+/api/v1/tenants/{tenant}/upstreams/{name}/authorization get post delete
 /config get
 /metrics get
 /stats get

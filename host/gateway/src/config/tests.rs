@@ -159,7 +159,7 @@ fn an_empty_file_says_nothing() {
 fn errors_name_line_key_and_the_nearest_known_key() {
     insta::assert_snapshot!(error_of("log:\n  format: json\nlimits:\n  body_byte_max: 1\n"), @"portcullis.yaml:4: limits: unknown key `body_byte_max`: did you mean `body_bytes_max`?");
     insta::assert_snapshot!(error_of("# a comment\nlisten: 127.0.0.1:1\nadmin-listen: 127.0.0.1:2\n"), @"portcullis.yaml:3: unknown key `admin-listen`: did you mean `admin_listen`?");
-    insta::assert_snapshot!(error_of("zebra: 1\n"), @"portcullis.yaml:1: unknown key `zebra`: use one of listen, admin_listen, data_dir, admin_token, log, seal_key, limits, catalogue, allowed_origins, default_server, drain_timeout_s, worker_threads, sandbox");
+    insta::assert_snapshot!(error_of("zebra: 1\n"), @"portcullis.yaml:1: unknown key `zebra`: use one of listen, admin_listen, data_dir, admin_token, log, seal_key, limits, catalogue, allowed_origins, default_server, oauth_callback_url, drain_timeout_s, worker_threads, sandbox");
     insta::assert_snapshot!(error_of("log:\n  format: jsn\n"), @"portcullis.yaml:2: log.format: unknown value `jsn`: did you mean `json`?");
     insta::assert_snapshot!(error_of("limits:\n  sessions_max: many\n"), @r#"portcullis.yaml:2: limits.sessions_max: invalid type: string "many", expected a whole number"#);
     insta::assert_snapshot!(error_of("limits:\n  sessions_max: -1\n"), @"portcullis.yaml:2: limits.sessions_max: invalid type: integer `-1`, expected a whole number");

@@ -67,6 +67,14 @@ fn filter(capabilities: Map<String, Value>, prefix: &str, allowed: &[&str]) -> M
                 };
                 kept.insert(key, value);
             }
+            Passage::Through => {
+                if let Value::Object(inner) = value {
+                    let inner = filter(inner, &pointer, allowed);
+                    if !inner.is_empty() {
+                        kept.insert(key, Value::Object(inner));
+                    }
+                }
+            }
             Passage::No => {}
         }
     }
@@ -77,6 +85,8 @@ fn filter(capabilities: Map<String, Value>, prefix: &str, allowed: &[&str]) -> M
 enum Passage {
     Whole,
     Partly,
+    /// For the sake of what is beneath, if it is there.
+    Through,
     No,
 }
 
@@ -85,7 +95,11 @@ fn passage(pointer: &str, allowed: &[&str]) -> Passage {
     for entry in allowed {
         match entry.strip_suffix("/*") {
             Some(root) if is_at_or_beneath(pointer, root) => return Passage::Whole,
-            Some(root) if is_at_or_beneath(root, pointer) => passage = Passage::Partly,
+            Some(root) if is_at_or_beneath(root, pointer) => {
+                if matches!(passage, Passage::No) {
+                    passage = Passage::Through;
+                }
+            }
             None if is_at_or_beneath(entry, pointer) => passage = Passage::Partly,
             Some(_) | None => {}
         }
