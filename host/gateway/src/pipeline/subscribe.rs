@@ -89,9 +89,11 @@ impl Pipeline {
                 None => by_upstream.push((upstream, vec![uri])),
             }
         }
+        let held = self.sessions.conversation(call);
         let (mut watched, mut watches) = (Vec::new(), Vec::new());
         for (upstream, uris) in by_upstream {
-            match upstream.watch(uris.clone(), Arc::clone(&inbox)).await {
+            let watch = upstream.watch(held.conversation(), uris.clone(), Arc::clone(&inbox));
+            match watch.await {
                 Ok(watch) => {
                     watched.extend(uris);
                     watches.push(watch);

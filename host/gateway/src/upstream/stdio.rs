@@ -62,7 +62,7 @@ pub(super) struct StdioUpstream {
     timeout: Duration,
     /// The gateway's own, for lists.
     own: Conversation,
-    /// The process for all callers, and for the gateway itself.
+    /// The process for all callers, or at least for the gateway itself.
     common: Arc<Keeper>,
     /// Leave to run processes of single callers.
     claims: Arc<Claims>,
@@ -85,8 +85,8 @@ pub(super) struct Setup {
     pub(super) stop: CancellationToken,
     /// The era of the last process; a command hardly ever changes it.
     pub(super) era: Mutex<Option<Era>>,
-    /// How often a process said that one of its lists has changed.
-    pub(super) changes: watch::Sender<u64>,
+    /// Counts how often a process said that one of its lists has changed.
+    pub(super) announced: Arc<watch::Sender<u64>>,
 }
 
 impl Setup {
@@ -99,7 +99,7 @@ impl Setup {
     }
 
     fn note_change(&self) {
-        self.changes.send_modify(|changes| *changes += 1);
+        self.announced.send_modify(|announced| *announced += 1);
     }
 }
 
@@ -116,7 +116,7 @@ impl StdioUpstream {
         Self {
             timeout,
             own: Conversation::default(),
-            common: Keeper::new(&setup, Audience::of_all(), None),
+            common: Keeper::new(&setup, Audience::of_all(setup.scope), None),
             claims: Arc::new(Claims::new(&setup.name, processes_max)),
             setup,
         }
@@ -134,11 +134,6 @@ impl StdioUpstream {
             Ok(process) => Ok(process?.era()),
             Err(_elapsed) => Err(self.timed_out()),
         }
-    }
-
-    /// Counts how often one of its lists has changed.
-    pub(super) fn changes(&self) -> watch::Receiver<u64> {
-        self.setup.changes.subscribe()
     }
 
     /// Sends a request; answers when the reply has begun.
@@ -217,17 +212,17 @@ impl StdioUpstream {
             let params = params.map_err(untranslatable)?;
             return Ok(Some(outgoing::message(None, CANCELLED, Some(&params))));
         }
-        match (process.audience.scope(), process.era(), out.era) {
-            (ProcessScope::Session, Era::Session, Era::Session) => {
+        match (process.audience.client(), process.era()) {
+            (Some(_), Era::Session) => {
                 outgoing::compose_notification(out, Era::Session, process.revision())
                     .map(Some)
                     .map_err(untranslatable)
             }
-            (ProcessScope::Session | ProcessScope::Shared, _, _) => Ok(None),
+            (Some(_), Era::Stateless) | (None, _) => Ok(None),
         }
     }
 
-    /// Where a conversation's calls go. Its own process is not started yet; the gateway itself uses the one for all.
+    /// Where a conversation's calls go. Nothing is started yet. The gateway itself uses the process for all.
     fn place(&self, conversation: &Conversation) -> Place {
         let is_own = conversation.uid() == self.own.uid();
         match self.setup.scope {
@@ -248,9 +243,18 @@ impl StdioUpstream {
     fn seat(&self, conversation: &Conversation) -> Arc<Seat> {
         let uid = conversation.uid();
         conversation.seat(&self.setup, |client| match self.setup.scope {
-            ProcessScope::Session => Seat::alone(&self.setup, &self.claims, (uid, client)),
-            ProcessScope::Shared => Seat::among_others(&self.common, (uid, client)),
+            ProcessScope::Session => Seat::of_own(&self.setup, &self.claims, (uid, client)),
+            ProcessScope::Shared => Seat::among_others(&self.common, None, (uid, client)),
         })
+    }
+
+    /// Gives one conversation a place at the process that serves another of the same caller.
+    pub(super) fn join(&self, guest: &Conversation, caller: &Conversation) {
+        let Place { keeper, seat } = self.place(caller);
+        let uid = guest.uid();
+        guest.seat(&self.setup, |client| {
+            Seat::among_others(&keeper, seat, (uid, client))
+        });
     }
 
     /// A place among those who wait for a process, which is started where there is none.
@@ -301,10 +305,10 @@ impl StdioUpstream {
                 kind: ReplyKind::Events,
                 content_length: None,
                 body: UpstreamBody::process(&self.setup.name, event, ProcessEvents::new(waiting)),
-                asker: match process.audience.scope() {
-                    ProcessScope::Session => Some(Asker::process(process)),
-                    ProcessScope::Shared => None,
-                },
+                asker: process
+                    .audience
+                    .client()
+                    .map(|_session| Asker::process(process)),
             },
         }
     }

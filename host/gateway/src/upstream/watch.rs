@@ -51,12 +51,13 @@ impl Drop for Watch {
 }
 
 impl Upstream {
-    /// Tells the inbox when one of these resources changes.
+    /// Tells the inbox when one of these resources changes, as they are for the caller of that conversation.
     ///
     /// # Errors
     /// When the upstream does not answer, or refuses.
     pub async fn watch(
         self: &Arc<Self>,
+        caller: &Conversation,
         uris: Vec<String>,
         inbox: Arc<dyn Inbox>,
     ) -> Result<Watch, UpstreamError> {
@@ -73,6 +74,9 @@ impl Upstream {
         }
         let conversation = Conversation::default();
         conversation.listen(inbox);
+        if let Transport::Stdio(stdio) = &self.transport {
+            stdio.join(&conversation, caller);
+        }
         for uri in uris {
             self.subscribe(&conversation, &uri).await?;
         }

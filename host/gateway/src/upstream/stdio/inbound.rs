@@ -9,22 +9,19 @@ use std::sync::Arc;
 use bytes::Bytes;
 use portcullis_protocol::envelope::{self, Message, Request};
 use portcullis_protocol::error::{INTERNAL_ERROR, METHOD_NOT_FOUND, error_body, result_body};
+use portcullis_protocol::listen::{RESOURCE_UPDATED, is_list_changed, updated_uri};
 use portcullis_protocol::params::log_level;
 use portcullis_protocol::splice;
 use serde_json::value::RawValue;
 use tokio::process::ChildStdout;
 
 use super::lines::{Line, Lines};
-use super::mailbox::Undelivered;
+use super::mailbox::{Mailbox, Undelivered};
 use super::process::{self, Process};
 use crate::model::ProcessScope;
 use crate::upstream::restore::{PROGRESS, PROGRESS_TOKEN};
 
 const LOG: &str = "notifications/message";
-const UPDATED: &str = "notifications/resources/updated";
-const TOOLS_CHANGED: &str = "notifications/tools/list_changed";
-const PROMPTS_CHANGED: &str = "notifications/prompts/list_changed";
-const RESOURCES_CHANGED: &str = "notifications/resources/list_changed";
 
 /// Reads until the output ends.
 pub(super) async fn read(process: &Arc<Process>, stdout: ChildStdout) {
@@ -62,7 +59,7 @@ fn take(process: &Arc<Process>, line: &[u8]) {
         }
         Ok(Message::Notification(notification)) => match &*notification.method {
             PROGRESS => progress(process, text),
-            TOOLS_CHANGED | PROMPTS_CHANGED | RESOURCES_CHANGED => process.setup.note_change(),
+            method if is_list_changed(method) => changed(process),
             method => told(process, method, notification.params, text),
         },
         Ok(Message::Request(request)) => asked(process, &request, text),
@@ -89,38 +86,45 @@ fn progress(process: &Arc<Process>, text: &str) {
     }
 }
 
+/// What is listed comes from the process for all: what changes in another is seen by nobody.
+fn changed(process: &Arc<Process>) {
+    match process.audience.scope() {
+        ProcessScope::Shared => process.setup.note_change(),
+        ProcessScope::Session => {}
+    }
+}
+
 /// A notification that belongs to no call by its own words.
 fn told(process: &Arc<Process>, method: &str, params: Option<&RawValue>, text: &str) {
     let audience = &process.audience;
     let params = params.map(RawValue::get).unwrap_or_default();
-    match (audience.scope(), method) {
-        (ProcessScope::Session, _) => match pass(process, text) {
+    match (audience.client(), method) {
+        (Some(client), _) => match pass(process, client, text) {
             Ok(()) | Err(Undelivered::NobodyListens) => {}
             Err(Undelivered::Full) => process.setup.meters.dropped.inc(),
         },
-        (ProcessScope::Shared, LOG) => {
+        (None, LOG) => {
             if let Some(level) = log_level(params) {
                 audience.log(process, level, text);
             }
         }
-        (ProcessScope::Shared, UPDATED) => {
-            let uri = splice::get_member(params, "uri");
-            if let Some(uri) = uri.and_then(|uri| serde_json::from_str::<String>(uri).ok()) {
+        (None, RESOURCE_UPDATED) => {
+            if let Some(uri) = updated_uri(params) {
                 audience.updated(process, &uri, text);
             }
         }
         // Nobody asked for anything else.
-        (ProcessScope::Shared, _) => {}
+        (None, _) => {}
     }
 }
 
-/// What a process asks: the client of the one who has it to itself, or nobody.
+/// What a process asks: the client of the session that has it to itself, or nobody.
 fn asked(process: &Arc<Process>, request: &Request<'_>, text: &str) {
     let refuse = |code, why| error_body(Some(request.id), code, why, None);
-    let reply = match (&*request.method, process.audience.scope()) {
+    let reply = match (&*request.method, process.audience.client()) {
         ("ping", _) => result_body(request.id.get(), "{}"),
-        (_, ProcessScope::Shared) => refuse(METHOD_NOT_FOUND, "Not offered by this client."),
-        (_, ProcessScope::Session) => match pass(process, text) {
+        (_, None) => refuse(METHOD_NOT_FOUND, "Not offered by this client."),
+        (_, Some(client)) => match pass(process, client, text) {
             Ok(()) => return,
             Err(Undelivered::NobodyListens) => {
                 refuse(METHOD_NOT_FOUND, "The client does not listen.")
@@ -142,13 +146,13 @@ fn asked(process: &Arc<Process>, request: &Request<'_>, text: &str) {
     }
 }
 
-/// Into the reply of a call, where one is under way, or else to whoever listens.
-fn pass(process: &Arc<Process>, text: &str) -> Result<(), Undelivered> {
+/// Into the reply of a call, where one is under way, or else to the stream of what belongs to none.
+fn pass(process: &Arc<Process>, client: &Mailbox, text: &str) -> Result<(), Undelivered> {
     match process.pending.newest_open() {
         Some(events) => events
             .try_send(Bytes::copy_from_slice(text.as_bytes()))
             .map_err(|_full| Undelivered::Full),
-        None => process.audience.post(process, text),
+        None => client.post(process, text),
     }
 }
 

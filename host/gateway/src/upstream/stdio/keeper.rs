@@ -101,7 +101,11 @@ impl Keeper {
         let Ok(mut restart) = self.start.try_lock() else {
             return false;
         };
-        if self.alive().is_some_and(|process| !process.retire()) {
+        let is_used = |process: Arc<Process>| {
+            // Who has subscribed to something waits for the process, too.
+            !self.audience.table().is_quiet() || !process.retire()
+        };
+        if self.alive().is_some_and(is_used) {
             return false;
         }
         self.current.store(None);

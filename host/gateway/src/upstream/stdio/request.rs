@@ -12,7 +12,6 @@ use super::Setup;
 use super::events::Waiting;
 use super::pending::{Caller, OnLeave};
 use super::process::{self, Process};
-use crate::model::ProcessScope;
 use crate::upstream::error::UpstreamError;
 use crate::upstream::outgoing::{self, Outgoing};
 
@@ -29,17 +28,16 @@ pub(super) fn of_caller(
     let own = id.to_string();
     let composed = outgoing::compose(out, process.era(), process.revision(), Some(&own))
         .map_err(|source| untranslatable(&process.setup, source))?;
-    let (on_leave, has_session) = match out.era {
+    let on_leave = match out.era {
         // To leave is not to cancel, in sessions.
-        Era::Session => (OnLeave::Nothing, true),
-        Era::Stateless => (OnLeave::Cancel, false),
+        Era::Session => OnLeave::Nothing,
+        Era::Stateless => OnLeave::Cancel,
     };
-    let has_process = process.audience.scope() == ProcessScope::Session;
     let caller = Caller {
         conversation: uid,
         id: Box::from(out.id),
         token: composed.token,
-        is_open: has_session && has_process && OPEN.contains(&out.method),
+        is_open: process.audience.client().is_some() && OPEN.contains(&out.method),
     };
     let waiting = process.register(id, caller, on_leave)?;
     Ok((waiting, process::line(&composed.body)))

@@ -1,4 +1,4 @@
-//! A conversation's place at an upstream by command: a process of its own, or its part in the one for all.
+//! A conversation's place at an upstream by command: with a process of its own, or at one that serves others too.
 //!
 //! Conversations keep one for each upstream where they have wishes or a process. With the seat ends what was only there
 //! for its caller: the process, or its subscriptions and its log level.
@@ -11,7 +11,6 @@ use super::claims::Claims;
 use super::keeper::Keeper;
 use super::mailbox::Mailbox;
 use super::wishes;
-use crate::model::ProcessScope;
 use crate::upstream::conversation::Client;
 
 /// One conversation at one upstream.
@@ -21,33 +20,55 @@ pub(in crate::upstream) struct Seat {
     /// The conversation's.
     pub(super) uid: u64,
     client: Arc<Client>,
+    part: Part,
+}
+
+/// What a seat has in its process.
+#[derive(Debug)]
+enum Part {
+    /// The process is there for it, and ends with it.
+    Owner,
+    /// It is one of many. Whose process it is stays seated as well.
+    Guest { _host: Option<Arc<Seat>> },
 }
 
 impl Seat {
-    /// At a process of its own, which is not started yet.
-    pub(super) fn alone(
+    /// With a process of its own, which is not started yet. That of a caller without sessions may serve others of its
+    /// conversations, and is taken away while nobody uses it and another has need of one.
+    pub(super) fn of_own(
         setup: &Arc<Setup>,
         claims: &Arc<Claims>,
         (uid, client): (u64, &Arc<Client>),
     ) -> Self {
-        let audience = Audience::of_one(uid, client, setup);
+        let has_session = client.has_session();
+        let audience = if has_session {
+            Audience::of_session(uid, client, setup)
+        } else {
+            Audience::of_caller()
+        };
         let keeper = Keeper::new(setup, audience, Some(Arc::clone(claims)));
-        if !client.has_session() {
+        if !has_session {
             claims.pool(&keeper);
         }
         Self {
             keeper,
             uid,
             client: Arc::clone(client),
+            part: Part::Owner,
         }
     }
 
-    /// At the process for all.
-    pub(super) fn among_others(keeper: &Arc<Keeper>, (uid, client): (u64, &Arc<Client>)) -> Self {
+    /// At a process that serves others, too; `host` is the owner's seat where it has one.
+    pub(super) fn among_others(
+        keeper: &Arc<Keeper>,
+        host: Option<Arc<Seat>>,
+        (uid, client): (u64, &Arc<Client>),
+    ) -> Self {
         Self {
             keeper: Arc::clone(keeper),
             uid,
             client: Arc::clone(client),
+            part: Part::Guest { _host: host },
         }
     }
 
@@ -60,23 +81,22 @@ impl Seat {
     pub(super) fn join(&self) {
         let (client, setup) = (&self.client, &self.keeper.setup);
         let mut table = self.keeper.audience.table();
-        table.join(self.uid, || Mailbox::open(client, setup));
+        table.join(self.uid, || Arc::new(Mailbox::open(client, setup)));
     }
 
-    /// Ends a process of its own.
+    /// Ends a process of its own, though calls still wait for it. Where there are guests, they stay.
     pub(in crate::upstream) fn close(&self) {
-        match self.keeper.audience.scope() {
-            ProcessScope::Session => self.keeper.close(),
-            ProcessScope::Shared => {}
+        if self.keeper.audience.client().is_some() {
+            self.keeper.close();
         }
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        match self.keeper.audience.scope() {
-            ProcessScope::Session => self.keeper.close(),
-            ProcessScope::Shared => wishes::leave(&self.keeper, self.uid),
+        match self.part {
+            Part::Owner => self.keeper.close(),
+            Part::Guest { .. } => wishes::leave(&self.keeper, self.uid),
         }
     }
 }

@@ -89,9 +89,9 @@ impl<M> Table<M> {
         left
     }
 
-    /// Everybody who is there.
-    pub(super) fn members(&self) -> impl Iterator<Item = &M> {
-        self.members.values().map(|member| &member.mailbox)
+    /// Whether nobody subscribed to anything.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.topics.is_empty()
     }
 
     /// Those who asked for log messages of this severity.

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use portcullis_protocol::bridge::{self, Sender};
 use portcullis_protocol::envelope::{self, Message, Outcome};
 use portcullis_protocol::error::result_body;
+use portcullis_protocol::listen::{self, Filter};
 use portcullis_protocol::params::{LOG_LEVELS, log_level};
 use portcullis_protocol::revision::Era;
 use portcullis_protocol::splice;
@@ -21,11 +23,12 @@ use super::request;
 use super::seat::Seat;
 use super::table::{Full, Need};
 use crate::upstream::error::UpstreamError;
-use crate::upstream::outgoing::Outgoing;
+use crate::upstream::outgoing::{CLIENT_INFO, Outgoing};
 
 const SET_LEVEL: &str = "logging/setLevel";
 const SUBSCRIBE: &str = "resources/subscribe";
 const UNSUBSCRIBE: &str = "resources/unsubscribe";
+const LISTEN: &str = "subscriptions/listen";
 
 /// A request that says what its caller wants to hear.
 #[derive(Debug, Clone, Copy)]
@@ -182,7 +185,7 @@ pub(super) fn leave(keeper: &Keeper, uid: u64) {
 /// Tells a process that has just been started what was wanted of the one before it.
 pub(super) fn renew(process: &Arc<Process>) {
     if !hears(process) {
-        return;
+        return listen(process);
     }
     let mut table = process.audience.table();
     if let Some(level) = table.level_due(process.number) {
@@ -206,6 +209,20 @@ pub(super) fn renew(process: &Arc<Process>) {
             }
         }
     });
+}
+
+/// Without sessions a process has to be asked to say that its lists have changed.
+fn listen(process: &Arc<Process>) {
+    let sender = Sender {
+        revision: process.revision(),
+        client_info: Some(CLIENT_INFO),
+        capabilities: process.audience.capabilities(),
+        log_level: None,
+    };
+    let params = listen::params(&Filter::lists());
+    if let Ok(params) = bridge::to_stateless_params(Some(&params), &sender) {
+        request::forget(process, LISTEN, &params);
+    }
 }
 
 async fn subscribe_again(process: &Arc<Process>, uri: &str) -> Result<(), UpstreamError> {

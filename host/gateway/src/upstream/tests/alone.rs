@@ -279,6 +279,78 @@ async fn an_idle_process_of_a_caller_without_sessions_makes_room() {
 }
 
 #[tokio::test]
+async fn who_watches_a_resource_shares_the_process_of_its_caller_and_keeps_it() {
+    let bed = Bed::with(UpstreamLimits {
+        session_processes_max: 1,
+        ..quick()
+    });
+    let upstream = python(&bed);
+    let [alice, bob] = [(); 2].map(|()| Conversation::default());
+    let ears = Ears::open();
+    let uris = vec!["test://a".to_owned()];
+    let watch = upstream.watch(&alice, uris, Arc::clone(&ears) as Arc<dyn Inbox>);
+    let watch = watch.await.unwrap();
+    let updated =
+        json!({"method": "notifications/resources/updated", "params": {"uri": "test://a"}});
+    let reply = call(&upstream, &alice, json!({"before": [updated]}))
+        .await
+        .unwrap();
+    let told = messages(reply).await.pop().unwrap();
+    assert_eq!(
+        told["result"]["wishes"][1],
+        json!(["subscribe", "test://a"])
+    );
+    assert_eq!(
+        ears.hear("notifications/resources/updated").await.1["params"],
+        updated["params"]
+    );
+
+    let error = call(&upstream, &bob, json!({})).await.unwrap_err();
+    assert!(
+        matches!(error, UpstreamError::ProcessesFull { .. }),
+        "{error:?}"
+    );
+    alice.close().await;
+    drop(alice);
+    assert_eq!(
+        bed.metric("portcullis_upstream_processes"),
+        1.0,
+        "it is watched"
+    );
+    drop(watch);
+    until("it is gone", || {
+        bed.metric("portcullis_upstream_processes") == 0.0
+    })
+    .await;
+    call(&upstream, &bob, json!({})).await.unwrap();
+    bed.upstreams.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_is_listed_is_what_a_client_that_can_do_everything_gets() {
+    let bed = Bed::with(quick());
+    let upstream = python(&bed);
+    let tools = upstream.list(portcullis_protocol::listing::ListKind::Tools);
+    let listed = tools.await.unwrap().remove(0);
+    let told: Value = serde_json::from_str(listed.raw.get()).unwrap();
+    assert_eq!(
+        told["_meta"]["wishes"],
+        json!([{"roots": {}, "sampling": {}, "elicitation": {"form": {}, "url": {}}}])
+    );
+    let changes = upstream.changes();
+    let changed = json!({"method": "notifications/tools/list_changed"});
+    let conversation = Conversation::new(CLIENT);
+    let reply = call(&upstream, &conversation, json!({"before": [changed]})).await;
+    assert_eq!(
+        reply.unwrap().kind,
+        ReplyKind::Json,
+        "the catalogue tells of changes"
+    );
+    assert_eq!(*changes.borrow(), 0, "the listed process has not changed");
+    bed.upstreams.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_process_never_waits_for_a_client_that_does_not_read() {
     let bed = Bed::with(UpstreamLimits {
         mailbox_len_max: 4,

@@ -19,8 +19,10 @@ def answer(message):
         send({"id": id, "result": {"protocolVersion": "2025-06-18", "capabilities": {}, "serverInfo": {"name": "p", "version": "1"}}})
     elif method == "server/discover" and mode == "stateless":
         send({"id": id, "result": {"resultType": "complete", "supportedVersions": ["2026-07-28"], "capabilities": {}}})
+    elif method == "subscriptions/listen" and mode == "stateless":
+        wishes.append(["listen", params["notifications"]])
     elif method == "tools/list":
-        send({"id": id, "result": {"tools": [{"name": "info"}]}})
+        send({"id": id, "result": {"tools": [{"name": "info", "_meta": {"wishes": wishes}}]}})
     elif method == "tools/call" and mode != "silent":
         arguments = params.get("arguments") or {}
         for said in arguments.get("before", []) * arguments.get("times", 1):

@@ -225,6 +225,22 @@ async fn the_next_process_is_asked_for_what_the_last_one_was() {
 }
 
 #[tokio::test]
+async fn a_process_without_sessions_is_asked_to_say_that_lists_change() {
+    let bed = Bed::with(quick());
+    let upstream =
+        bed.get(json!({"command": ["python3", "-c", PEER], "env": {"MODE": "stateless"}}));
+    let mut changes = upstream.changes();
+    let changed = json!({"method": "notifications/tools/list_changed"});
+    let call = json!({"name": "info", "arguments": {"before": [changed]}});
+    let told = answer(&upstream, &Conversation::default(), ("tools/call", call)).await;
+    let lists =
+        json!({"toolsListChanged": true, "promptsListChanged": true, "resourcesListChanged": true});
+    assert_eq!(told["result"]["wishes"], json!([["listen", lists]]));
+    assert_eq!(*changes.borrow_and_update(), 1);
+    bed.upstreams.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_changed_list_is_noted_and_told_to_nobody() {
     let bed = Bed::with(quick());
     let upstream = python(&bed);
