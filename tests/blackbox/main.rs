@@ -25,6 +25,7 @@ mod listings;
 mod offers;
 mod ops;
 mod plugins;
+mod processes;
 mod restart;
 mod stateless;
 mod swap;

@@ -104,6 +104,15 @@ async fn documents() {
             put("/upstreams/u").json(&json!({ "url": "ftp://files" })),
         ),
         (
+            "a process for an address",
+            put("/upstreams/u")
+                .json(&json!({ "url": "http://127.0.0.1:1/mcp", "process": "session" })),
+        ),
+        (
+            "a process for nobody",
+            put("/upstreams/u").json(&json!({ "command": ["true"], "process": "none" })),
+        ),
+        (
             "a key that is unknown",
             put("/upstreams/u").json(&json!({ "urll": "http://127.0.0.1:1/mcp" })),
         ),
@@ -195,6 +204,12 @@ async fn documents() {
     an address that is none
         422
         {"type":"invalid-document","title":"The document is not valid","status":422,"detail":"`ftp://files` is not an http or https URL","pointer":"/url"}
+    a process for an address
+        422
+        {"type":"invalid-document","title":"The document is not valid","status":422,"detail":"`process` is for an upstream with `command`: remove it","pointer":"/process"}
+    a process for nobody
+        422
+        {"type":"invalid-document","title":"The document is not valid","status":422,"detail":"unknown value `none`: use one of shared, session","pointer":"/process"}
     a key that is unknown
         422
         {"type":"invalid-document","title":"The document is not valid","status":422,"detail":"unknown key `urll`: did you mean `url`?","pointer":"/urll"}
