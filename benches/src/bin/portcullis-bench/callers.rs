@@ -12,7 +12,7 @@ use crate::http::{Connection, Reply};
 use crate::target::Target;
 
 /// The revision that the callers speak.
-const REVISION: &str = "2025-11-25";
+pub const REVISION: &str = "2025-11-25";
 
 /// One client.
 #[derive(Debug, Clone)]

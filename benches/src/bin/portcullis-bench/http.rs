@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -65,22 +66,27 @@ impl Connection {
 
     /// Sends one request and reads its reply to the end. A connection that the peer closed is opened anew.
     pub async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Reply, BenchError> {
-        let (method, uri) = (request.method().clone(), request.uri().clone());
-        let address = self.address;
-        let broken = move |source| BenchError::http(format!("{method} {uri} at {address}"), source);
-        if self.sender.ready().await.is_err() {
-            *self = Self::open(address).await?;
-        }
-        let reply = match self.sender.send_request(request).await {
-            Ok(reply) => reply,
-            Err(source) => return Err(broken(source)),
-        };
-        let (head, body) = reply.into_parts();
-        let body = body.collect().await.map_err(broken)?.to_bytes();
+        let what = format!("{} {} at {}", request.method(), request.uri(), self.address);
+        let (head, body) = self.begin(request).await?.into_parts();
+        let body = body.collect().await;
+        let body = body.map_err(|source| BenchError::http(what, source))?;
         Ok(Reply {
             status: head.status,
             headers: head.headers,
-            body,
+            body: body.to_bytes(),
         })
+    }
+
+    /// Sends one request and answers when its reply begins.
+    pub async fn begin(
+        &mut self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, BenchError> {
+        let what = format!("{} {} at {}", request.method(), request.uri(), self.address);
+        if self.sender.ready().await.is_err() {
+            *self = Self::open(self.address).await?;
+        }
+        let reply = self.sender.send_request(request).await;
+        reply.map_err(|source| BenchError::http(what, source))
     }
 }

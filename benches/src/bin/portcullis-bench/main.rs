@@ -16,6 +16,7 @@ mod nginx;
 mod open_loop;
 mod options;
 mod process;
+mod sessions;
 mod swap;
 mod table;
 mod target;
@@ -90,6 +91,9 @@ async fn measure(options: &Options, tools: &Tools) -> Result<(), BenchError> {
             Part::Idle => keys.extend(idle::run(tools).await?),
             Part::Upload => keys.extend(upload::run(options, tools).await?),
             Part::List => keys.extend([("list".to_owned(), list::run(options, tools).await?)]),
+            Part::Sessions => {
+                keys.extend([("sessions".to_owned(), sessions::run(options, tools).await?)])
+            }
             Part::Swap => keys.extend([("swap".to_owned(), swap::run(options, tools).await?)]),
             Part::Hostile => {
                 keys.extend([("hostile".to_owned(), hostile::run(options, tools).await?)])

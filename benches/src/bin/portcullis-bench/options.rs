@@ -30,6 +30,9 @@ pub struct Options {
     /// tools/list of a thousand tools, merged from ten upstreams.
     #[arg(long)]
     list: bool,
+    /// A thousand sessions, each with an open stream and a notification a second.
+    #[arg(long)]
+    sessions: bool,
     /// Hot swaps of a chain under load.
     #[arg(long)]
     swap: bool,
@@ -73,6 +76,8 @@ pub enum Part {
     Upload,
     /// See [`Options::list`].
     List,
+    /// See [`Options::sessions`].
+    Sessions,
     /// See [`Options::swap`].
     Swap,
     /// See [`Options::hostile`].
@@ -86,6 +91,7 @@ impl Options {
             (Part::Idle, self.idle),
             (Part::Upload, self.upload),
             (Part::List, self.list),
+            (Part::Sessions, self.sessions),
             (Part::Walk, self.walk),
             (Part::Swap, self.swap),
             (Part::Hostile, self.hostile),

@@ -6,15 +6,18 @@ use std::convert::Infallible;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::pin::Pin;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt as _, Either, Full};
+use hyper::body::{Body, Frame, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -23,12 +26,17 @@ use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 use tokio::net::TcpListener;
+use tokio::time::Interval;
 use tokio_util::task::TaskTracker;
 
 use crate::error::BenchError;
 use crate::http::Connection;
 use crate::process::Process;
 
+const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
+const SESSION_ID: &str = "mcp-session-id";
+/// How often a session is told something on its stream.
+const TICK: Duration = Duration::from_secs(1);
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Where it offers a hundred tools.
@@ -149,7 +157,18 @@ impl Server {
         }
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Either<Full<Bytes>, Ticks>> {
+        match *request.method() {
+            Method::GET if request.headers().contains_key(SESSION_ID) => {
+                let mut reply = Response::new(Either::Right(Ticks::new()));
+                reply.headers_mut().insert(CONTENT_TYPE, EVENT_STREAM);
+                reply
+            }
+            _ => self.answer_whole(request).await.map(Either::Left),
+        }
+    }
+
+    async fn answer_whole(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         match *request.method() {
             Method::POST => {}
             Method::DELETE => return empty(StatusCode::OK),
@@ -192,7 +211,7 @@ impl Server {
                 });
                 let mut reply = result(id, &hello.to_string());
                 if let Ok(session) = HeaderValue::from_str(&format!("bench-{number}")) {
-                    reply.headers_mut().insert("mcp-session-id", session);
+                    reply.headers_mut().insert(SESSION_ID, session);
                 }
                 reply
             }
@@ -200,6 +219,39 @@ impl Server {
                 r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":-32601,"message":"Method not found"}}}}"#
             )),
         }
+    }
+}
+
+/// A session's stream: a numbered notification a second.
+struct Ticks {
+    clock: Interval,
+    number: u64,
+}
+
+impl Ticks {
+    fn new() -> Self {
+        Self {
+            clock: tokio::time::interval(TICK),
+            number: 0,
+        }
+    }
+}
+
+impl Body for Ticks {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        ready!(self.clock.poll_tick(context));
+        self.number += 1;
+        let event = format!(
+            "data: {{\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{{\"level\":\"info\",\"data\":{}}}}}\n\n",
+            self.number
+        );
+        Poll::Ready(Some(Ok(Frame::data(event.into()))))
     }
 }
 

@@ -5,6 +5,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use portcullis_protocol::envelope::{self, Message};
 use portcullis_protocol::listen::is_list_changed;
@@ -46,9 +47,6 @@ impl Upstream {
     /// Changes whenever the upstream says that its lists have.
     #[must_use]
     pub fn changes(self: &Arc<Self>) -> watch::Receiver<u64> {
-        if let Transport::Stdio(stdio) = &self.transport {
-            return stdio.changes();
-        }
         let changes = &self.changes;
         if !changes.is_followed.swap(true, Ordering::AcqRel) {
             self.follow();
@@ -63,15 +61,33 @@ impl Upstream {
         };
         let inbox: Arc<dyn Inbox> = Arc::new(Announcements(Arc::clone(&self.changes.announced)));
         let stop = self.changes.in_use.token().clone();
-        let upstream = Arc::downgrade(self);
+        let (upstream, limits) = (Arc::downgrade(self), Arc::clone(&self.limits));
         self.tracker.spawn(async move {
-            let Some(upstream) = upstream.upgrade() else {
-                return;
-            };
-            if let Transport::Http(http) = &upstream.transport {
-                http.follow_lists(inbox, stop).await;
+            let mut failures = 0;
+            // While it cannot be reached, nothing here keeps it alive.
+            while let Some(upstream) = upstream.upgrade() {
+                if upstream.is_listened_to(&inbox, &stop).await {
+                    return;
+                }
+                drop(upstream);
+                failures += 1;
+                let pause = tokio::time::sleep(Duration::from_millis(limits.backoff_ms(failures)));
+                if stop.run_until_cancelled(pause).await.is_none() {
+                    return;
+                }
             }
         });
+    }
+
+    async fn is_listened_to(&self, inbox: &Arc<dyn Inbox>, stop: &CancellationToken) -> bool {
+        let Transport::Http(http) = &self.transport else {
+            return true;
+        };
+        let listening = http.follow_lists(Arc::clone(inbox), stop.clone());
+        matches!(
+            stop.run_until_cancelled(listening).await,
+            None | Some(Ok(()))
+        )
     }
 }
 

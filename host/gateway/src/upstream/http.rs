@@ -102,24 +102,18 @@ impl HttpUpstream {
         }
     }
 
-    /// Reads for the inbox what the upstream pushes about its lists, as soon as it is known how.
-    pub(super) async fn follow_lists(&self, inbox: Arc<dyn Inbox>, stop: CancellationToken) {
-        let mut failures = 0;
-        let speaks = loop {
-            match stop.run_until_cancelled(self.speaks()).await {
-                None => return,
-                Some(Ok(speaks)) => break speaks,
-                Some(Err(_)) => {
-                    failures += 1;
-                    let pause_ms = self.wire.limits.backoff_ms(failures);
-                    tokio::time::sleep(Duration::from_millis(pause_ms)).await;
-                }
-            }
-        };
+    /// From now on, reads for the inbox what the upstream pushes about its lists.
+    pub(super) async fn follow_lists(
+        &self,
+        inbox: Arc<dyn Inbox>,
+        stop: CancellationToken,
+    ) -> Result<(), UpstreamError> {
+        let speaks = self.speaks().await?;
         match speaks.era_for(Era::Stateless) {
             Era::Stateless => listen::listen(&self.wire, speaks, Filter::lists(), inbox, stop),
             Era::Session => self.own.listen(inbox),
         }
+        Ok(())
     }
 
     /// Reads for the inbox what the upstream, which has no sessions, pushes of what the filter names.

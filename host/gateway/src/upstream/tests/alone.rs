@@ -331,7 +331,7 @@ async fn what_is_listed_is_what_a_client_that_can_do_everything_gets() {
     let bed = Bed::with(quick());
     let upstream = python(&bed);
     let tools = upstream.list(portcullis_protocol::listing::ListKind::Tools);
-    let listed = tools.await.unwrap().remove(0);
+    let listed = tools.await.unwrap().entries.remove(0);
     let told: Value = serde_json::from_str(listed.raw.get()).unwrap();
     assert_eq!(
         told["_meta"]["wishes"],
