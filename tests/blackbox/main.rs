@@ -22,6 +22,7 @@ mod harness;
 mod hostile;
 mod introductions;
 mod listings;
+mod mirrors;
 mod offers;
 mod ops;
 mod plugins;

@@ -12,6 +12,7 @@ mod incoming;
 mod introduction;
 mod lifecycle;
 mod listing;
+mod mirrors;
 mod push;
 mod rounds;
 mod streams;
@@ -140,6 +141,7 @@ impl Pipeline {
             return Box::pin(self.resume(call, paused)).await;
         }
         let route = crate::router::find(&call, &self.tracker).await?;
+        mirrors::check(&call, &route.offer)?;
         let generation = Arc::clone(&call.generation);
         let call = generation.chain.transform_call(call)?;
         let held = self.sessions.conversation(&call);

@@ -11,6 +11,7 @@ use portcullis_protocol::era;
 use portcullis_protocol::error::{
     INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND,
 };
+use portcullis_protocol::mirrored::Mismatch;
 use portcullis_sandbox::{Denial, Failure};
 use serde_json::value::RawValue;
 
@@ -191,6 +192,13 @@ impl From<era::Refusal> for Refusal {
             data: err.data(),
             ..Self::new(status, err.code(), "invalid", err.public_message())
         }
+    }
+}
+
+impl From<Mismatch> for Refusal {
+    fn from(err: Mismatch) -> Self {
+        let status = StatusCode::from_u16(err.http_status()).unwrap_or(StatusCode::BAD_REQUEST);
+        Self::new(status, err.code(), "invalid", err.public_message())
     }
 }
 

@@ -19,6 +19,8 @@ pub mod revision;
 
 pub mod params;
 
+pub mod mirrored;
+
 pub mod era;
 
 pub mod splice;

@@ -10,7 +10,9 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use portcullis_protocol::headers::{EVENT_STREAM, JSON, PROTOCOL_VERSION, SESSION_ID};
+use portcullis_protocol::headers::{
+    EVENT_STREAM, JSON, PARAM_PREFIX, PROTOCOL_VERSION, SESSION_ID,
+};
 use portcullis_protocol::revision::{Era, Revision};
 use tracing::{debug, info};
 
@@ -21,6 +23,9 @@ use crate::telemetry::RequestId;
 use crate::tenancy::Endpoint;
 
 use super::reply::{self, Reply};
+
+/// Headers that pages of accepted origins may send, whatever the tool.
+const PAGES_MAY_SEND: &str = "authorization, content-type, x-api-key, mcp-protocol-version, mcp-session-id, mcp-method, mcp-name, last-event-id";
 
 /// Answers one request.
 pub(super) async fn respond(
@@ -180,7 +185,7 @@ async fn arrive(
             arrival.without_body(Kind::End)
         }
         Method::OPTIONS if arrival.headers.contains_key(ORIGIN) => {
-            return Arrived::Reply(Box::new(preflight()));
+            return Arrived::Reply(Box::new(preflight(&arrival.headers)));
         }
         _ => return Arrived::Reply(Box::new(not_allowed())),
     };
@@ -190,17 +195,24 @@ async fn arrive(
     }
 }
 
-fn preflight() -> Reply {
+/// What a page may send. Tools name the headers of their arguments, so those that the page asks for are among it.
+fn preflight(asked: &HeaderMap) -> Reply {
+    let asked = asked
+        .get(http::header::ACCESS_CONTROL_REQUEST_HEADERS)
+        .and_then(|names| names.to_str().ok())
+        .unwrap_or_default();
+    let is_param = |name: &&str| name.to_ascii_lowercase().starts_with(PARAM_PREFIX);
+    let params = asked.split(',').map(str::trim).filter(is_param);
+    let allowed: Vec<&str> = std::iter::once(PAGES_MAY_SEND).chain(params).collect();
     let mut reply = reply::empty(StatusCode::NO_CONTENT);
     let headers = reply.headers_mut();
     headers.insert(
         http::header::ACCESS_CONTROL_ALLOW_METHODS,
         HeaderValue::from_static("GET, POST, DELETE"),
     );
-    headers.insert(
-        http::header::ACCESS_CONTROL_ALLOW_HEADERS,
-        HeaderValue::from_static("authorization, content-type, x-api-key, mcp-protocol-version, mcp-session-id, mcp-method, mcp-name, last-event-id"),
-    );
+    if let Ok(allowed) = HeaderValue::try_from(allowed.join(", ")) {
+        headers.insert(http::header::ACCESS_CONTROL_ALLOW_HEADERS, allowed);
+    }
     reply
 }
 

@@ -6,6 +6,7 @@ use bytestring::ByteString;
 use futures_util::future::join_all;
 use http_body_util::{BodyExt, Limited};
 use portcullis_protocol::params::log_level;
+use portcullis_protocol::revision::Era;
 use portcullis_protocol::splice::{self, SpliceError};
 
 use crate::listener::Reply;
@@ -64,6 +65,7 @@ pub(super) fn as_it_came(call: &Permitted) -> Outgoing<'_> {
         headers: &call.headers,
         capabilities: session.map_or("{}", |session| session.conversation.capabilities()),
         log_level: session.and_then(|session| session.log_level()),
+        mirrored: None,
     }
 }
 
@@ -101,9 +103,11 @@ pub(super) async fn send(
 ) -> Result<(UpstreamReply, Sent), Refusal> {
     let Written { params, original } =
         write(route, call).map_err(|err| Refusal::params(err.to_string()))?;
+    let has_no_headers = call.era == Era::Session || call.message.is_changed;
     let outgoing = Outgoing {
         params: params.as_deref(),
         original: original.map(ByteString::into_bytes),
+        mirrored: has_no_headers.then_some(&route.offer.mirrored),
         ..as_it_came(call)
     };
     let mut upstream = Arc::clone(&route.upstream);

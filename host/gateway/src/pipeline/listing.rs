@@ -89,6 +89,8 @@ fn fill(
 
 #[cfg(test)]
 mod tests {
+    use portcullis_protocol::mirrored::Mirrored;
+
     use super::*;
 
     /// Offers called `a`, `b`, … in this order.
@@ -98,6 +100,7 @@ mod tests {
             mount: 0,
             upstream_name: name.to_string(),
             definition: RawValue::from_string(format!(r#"{{"name":"{name}"}}"#)).ok(),
+            mirrored: Mirrored::default(),
         };
         names.chars().map(offer).map(Arc::new).collect()
     }

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use foldhash::HashMap;
 use portcullis_protocol::listing::{CacheHint, ListKind};
+use portcullis_protocol::mirrored::Mirrored;
 use portcullis_protocol::uri_template;
 use serde_json::value::RawValue;
 
@@ -31,6 +32,8 @@ pub struct Offer {
     /// Its definition under the public name, as JSON text; nothing else in it is changed. A resource may be read
     /// without having one.
     pub definition: Option<Box<RawValue>>,
+    /// The arguments that calls of a tool repeat in headers.
+    pub mirrored: Mirrored,
 }
 
 /// What a server offers of one kind, sorted by name: the order is the same for everybody and at any time, whatever the

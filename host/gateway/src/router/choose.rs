@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use portcullis_protocol::error::{INVALID_PARAMS, RESOURCE_NOT_FOUND};
 use portcullis_protocol::listing::ListKind;
+use portcullis_protocol::mirrored::Mirrored;
 use portcullis_protocol::revision::Era;
 use portcullis_sandbox::Candidate;
 use tokio_util::task::TaskTracker;
@@ -99,6 +100,7 @@ fn unlisted(server: &Server, kind: ListKind, uri: &str) -> Option<Arc<Offer>> {
             mount: 0,
             upstream_name: uri.to_owned(),
             definition: None,
+            mirrored: Mirrored::default(),
         })
     })
 }

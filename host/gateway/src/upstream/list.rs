@@ -104,6 +104,7 @@ impl Upstream {
             headers: &headers,
             capabilities: CAPABILITIES,
             log_level: None,
+            mirrored: None,
         };
         let reply = self.request(conversation, out).await?;
         let message = message_of(reply, &self.name, &self.limits).await?;

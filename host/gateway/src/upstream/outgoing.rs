@@ -4,9 +4,10 @@
 //! the client's own bytes go out. No header of the client goes out but those that [`forward`] names.
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use portcullis_protocol::bridge::{self, Sender};
 use portcullis_protocol::headers::PARAM_PREFIX;
+use portcullis_protocol::mirrored::Mirrored;
 use portcullis_protocol::params::META_PROGRESS_TOKEN;
 use portcullis_protocol::revision::{Era, Revision};
 use portcullis_protocol::splice::{self, SpliceError};
@@ -41,6 +42,8 @@ pub struct Outgoing<'a> {
     pub capabilities: &'a str,
     /// The least severe log message that the client's session wants, where it said so.
     pub log_level: Option<&'a str>,
+    /// The arguments whose headers have to be written: the client has sent none, or a policy has changed them.
+    pub mirrored: Option<&'a Mirrored>,
 }
 
 /// A message in the words of an upstream's era.
@@ -165,15 +168,34 @@ fn push_string(body: &mut Vec<u8>, value: &str) {
 /// sides are stateless.
 pub(super) fn forward(out: &Outgoing<'_>, era: Era, headers: &mut HeaderMap) {
     let params = era == Era::Stateless && out.era == Era::Stateless;
+    let is_rewritten = |name| out.mirrored.is_some_and(|mirrored| mirrored.has(name));
     for (name, value) in out.headers {
         let passes = match name.as_str() {
             "traceparent" | "tracestate" | "baggage" => true,
-            other => params && other.starts_with(PARAM_PREFIX),
+            other => params && other.starts_with(PARAM_PREFIX) && !is_rewritten(other),
         };
         if passes {
             headers.append(name, value.clone());
         }
     }
+    if era == Era::Stateless {
+        headers.extend(mirrors(out));
+    }
+}
+
+/// `Mcp-Param-*` of the arguments that go out.
+fn mirrors<'a>(out: &'a Outgoing<'_>) -> impl Iterator<Item = (HeaderName, HeaderValue)> + 'a {
+    let arguments = out
+        .params
+        .and_then(|params| splice::get_member(params, "arguments"));
+    let written = out
+        .mirrored
+        .zip(arguments)
+        .map(|(mirrored, arguments)| mirrored.headers(arguments));
+    written.into_iter().flatten().filter_map(|(name, value)| {
+        let name = HeaderName::try_from(name).ok()?;
+        Some((name, HeaderValue::try_from(&*value).ok()?))
+    })
 }
 
 #[cfg(test)]

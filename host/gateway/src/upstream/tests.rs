@@ -141,6 +141,7 @@ fn outgoing_of<'a>(ask: Ask<'a>, headers: &'a HeaderMap) -> Outgoing<'a> {
         headers,
         capabilities: "{}",
         log_level: None,
+        mirrored: None,
     }
 }
 

@@ -103,6 +103,7 @@ impl Upstream {
             headers: &http::HeaderMap::new(),
             capabilities: CAPABILITIES,
             log_level: None,
+            mirrored: None,
         };
         let reply = self.request(conversation, out).await?;
         let answer = message_of(reply, &self.name, &self.limits).await?;

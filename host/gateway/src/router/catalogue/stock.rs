@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use portcullis_protocol::listing::{self, Entry, ListKind};
+use portcullis_protocol::mirrored::Mirrored;
 use tracing::{info, warn};
 
 use super::freshness::Freshness;
@@ -245,7 +246,7 @@ impl Place<'_> {
         err
     }
 
-    /// An entry under its public name. URIs are nobody's to change; a tool that cannot have a valid name is left out.
+    /// An entry under its public name. URIs are nobody's to change; a tool that clients could not call is left out.
     fn offer(self, kind: ListKind, entry: &Entry) -> Option<Arc<Offer>> {
         let name = match kind {
             ListKind::Tools | ListKind::Prompts => self.server.public_name(self.mount, &entry.name),
@@ -265,6 +266,15 @@ impl Place<'_> {
             left_out("a tool's name has 1 to 128 letters, digits, `_`, `.` and `-`");
             return None;
         }
+        let mirrored = match kind {
+            ListKind::Tools => Mirrored::parse(entry.raw.get()),
+            ListKind::Prompts | ListKind::Resources | ListKind::ResourceTemplates => {
+                Ok(Mirrored::default())
+            }
+        };
+        let mirrored = mirrored
+            .map_err(|invalid| left_out(&invalid.to_string()))
+            .ok()?;
         let definition = match name == entry.name {
             true => entry.raw.clone(),
             false => match listing::rename(kind, entry, &name) {
@@ -280,6 +290,7 @@ impl Place<'_> {
             mount: self.at,
             upstream_name: entry.name.clone(),
             definition: Some(definition),
+            mirrored,
         }))
     }
 }

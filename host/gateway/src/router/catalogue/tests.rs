@@ -14,6 +14,7 @@ fn offer(mount: usize, name: &str) -> Arc<Offer> {
         mount,
         upstream_name: name.to_owned(),
         definition: None,
+        mirrored: Mirrored::default(),
     })
 }
 

@@ -122,6 +122,7 @@ impl Listener {
             headers: &http::HeaderMap::new(),
             capabilities: CAPABILITIES,
             log_level: None,
+            mirrored: None,
         };
         let mut headers = stateless.headers.clone();
         HttpUpstream::mirror(&out, stateless.revision, &mut headers);

@@ -13,6 +13,7 @@ fn out<'a>(era: Era, params: Option<&'a str>, headers: &'a HeaderMap) -> Outgoin
         headers,
         capabilities: "{}",
         log_level: None,
+        mirrored: None,
     }
 }
 
@@ -125,5 +126,53 @@ fn credentials_stay_here() {
         let mut names: Vec<_> = headers.keys().map(http::HeaderName::as_str).collect();
         names.sort_unstable();
         assert_eq!(names, want, "{from:?} -> {to:?}");
+    }
+}
+
+#[test]
+fn headers_of_arguments_are_written_where_the_client_could_not() {
+    let definition = r#"{"inputSchema":{"properties":{"region":{"type":"string","x-mcp-header":"Region"},
+        "n":{"type":"integer","x-mcp-header":"N"}}}}"#;
+    let mirrored = Mirrored::parse(definition).unwrap();
+    let mut client = HeaderMap::new();
+    client.insert("mcp-param-region", "as sent".parse().unwrap());
+    client.insert("mcp-param-other", "as sent".parse().unwrap());
+    let params = r#"{"name":"t","arguments":{"region":"J\u00fcri","n":null}}"#;
+    let (sent, written) = ("as sent", "=?base64?SsO8cmk=?=");
+    for (from, to, mirrored, region, other) in [
+        (Era::Stateless, Era::Stateless, None, Some(sent), Some(sent)),
+        (
+            Era::Stateless,
+            Era::Stateless,
+            Some(&mirrored),
+            Some(written),
+            Some(sent),
+        ),
+        (
+            Era::Session,
+            Era::Stateless,
+            Some(&mirrored),
+            Some(written),
+            None,
+        ),
+        (Era::Session, Era::Stateless, None, None, None),
+        (Era::Session, Era::Session, Some(&mirrored), None, None),
+        (Era::Stateless, Era::Session, Some(&mirrored), None, None),
+    ] {
+        let mut headers = HeaderMap::new();
+        let out = Outgoing {
+            mirrored,
+            ..out(from, Some(params), &client)
+        };
+        forward(&out, to, &mut headers);
+        let value = |name: &str| headers.get(name).map(|value| value.to_str().unwrap());
+        assert_eq!(value("mcp-param-region"), region, "{from:?} -> {to:?}");
+        assert_eq!(value("mcp-param-other"), other, "{from:?} -> {to:?}");
+        assert_eq!(value("mcp-param-n"), None, "{from:?} -> {to:?}");
+        assert!(
+            headers
+                .keys()
+                .all(|name| headers.get_all(name).iter().count() == 1)
+        );
     }
 }
