@@ -179,6 +179,8 @@ pub struct Call {
     pub peer: SocketAddr,
     /// What it says.
     pub message: Message,
+    /// Whether an upstream says it to the client.
+    pub is_from_upstream: bool,
     /// The client's era for this message.
     pub era: Era,
     /// The client's revision for this message.
@@ -237,6 +239,10 @@ impl CallView for Call {
 
     fn method(&self) -> Option<&str> {
         self.message.method.as_deref()
+    }
+
+    fn from_upstream(&self) -> bool {
+        self.is_from_upstream
     }
 
     fn target(&self) -> Option<Cow<'_, str>> {

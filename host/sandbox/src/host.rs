@@ -219,6 +219,10 @@ impl wit::types::HostCall for GuestState {
             .and_then(|call| call.method().map(str::to_owned)))
     }
 
+    fn from_upstream(&mut self, _: Resource<CallHandle>) -> Result<bool> {
+        Ok(self.call()?.is_some_and(|call| call.from_upstream()))
+    }
+
     fn target(&mut self, _: Resource<CallHandle>) -> Result<Option<String>> {
         Ok(self.call()?.and_then(|call| call.target().map(Into::into)))
     }

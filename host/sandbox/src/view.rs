@@ -12,6 +12,10 @@ pub trait CallView: Send + Sync {
     fn server(&self) -> &str;
     /// JSON-RPC method, or none for a transport request that carries no message.
     fn method(&self) -> Option<&str>;
+    /// Whether an upstream sends it to the client, rather than the client to an upstream.
+    fn from_upstream(&self) -> bool {
+        false
+    }
     /// Tool or prompt name, or resource URI.
     fn target(&self) -> Option<Cow<'_, str>>;
     /// First value of a header, by case-insensitive name.

@@ -34,6 +34,12 @@ impl Call {
         self.0.method()
     }
 
+    /// Whether an upstream sends the message to the client, rather than the client to an upstream: a notification, or
+    /// something that it asks.
+    pub fn from_upstream(&self) -> bool {
+        self.0.from_upstream()
+    }
+
     /// The tool or prompt name, or the resource URI, that the message names.
     pub fn target(&self) -> Option<String> {
         self.0.target()

@@ -18,6 +18,9 @@ pub trait CallView {
     fn tenant(&self) -> String;
     fn server(&self) -> String;
     fn method(&self) -> Option<String>;
+    fn from_upstream(&self) -> bool {
+        false
+    }
     fn target(&self) -> Option<String>;
     fn header(&self, name: &str) -> Option<String>;
     fn peer(&self) -> String;

@@ -93,6 +93,7 @@ impl Arrival {
             headers: Arc::new(self.headers),
             peer: self.peer,
             message,
+            is_from_upstream: false,
             era,
             revision,
             identity: OnceLock::new(),

@@ -91,6 +91,7 @@ fn admit(call: &Arc<Call>, parsed: &Message<'_>, text: &str) -> Result<(), Refus
     };
     let downward = Call {
         message,
+        is_from_upstream: true,
         offer: OnceLock::new(),
         ..Call::clone(call)
     };

@@ -14,6 +14,7 @@ pub struct Call {
     target: Option<String>,
     headers: Vec<(String, String)>,
     peer: String,
+    is_from_upstream: bool,
     identity: Option<Identity>,
     session: Option<String>,
     arguments: Option<String>,
@@ -44,6 +45,7 @@ impl Call {
             target: None,
             headers: Vec::new(),
             peer: "192.0.2.1".to_owned(),
+            is_from_upstream: false,
             identity: None,
             session: None,
             arguments: None,
@@ -63,6 +65,13 @@ impl Call {
     #[must_use]
     pub fn server(mut self, server: &str) -> Self {
         self.server = server.to_owned();
+        self
+    }
+
+    /// Makes an upstream the sender, and the client the receiver.
+    #[must_use]
+    pub fn from_upstream(mut self) -> Self {
+        self.is_from_upstream = true;
         self
     }
 
@@ -141,6 +150,10 @@ impl CallView for Call {
 
     fn method(&self) -> Option<String> {
         self.method.clone()
+    }
+
+    fn from_upstream(&self) -> bool {
+        self.is_from_upstream
     }
 
     fn target(&self) -> Option<String> {
