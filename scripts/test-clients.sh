@@ -3,7 +3,7 @@
 # from lock files, into target/test-clients. A second run costs milliseconds.
 #
 #   scripts/test-clients.sh                all of them
-#   scripts/test-clients.sh conformance    one of them: python (in `venv`), node, or conformance
+#   scripts/test-clients.sh conformance    one of them: python (in `venv` and `venv-v1`), node, or conformance
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -36,8 +36,15 @@ up_to_date() {
 
 fingerprint() { cat -- "$@" | sha256sum | cut -d' ' -f1; }
 
+# Two generations of the SDK, each with an environment of its own.
 install_python() {
-  local lock=$sources/python/requirements.txt venv=$clients/venv
+  install_packages "$sources/python/requirements.txt" "$clients/venv"
+  install_packages "$sources/python/requirements-v1.txt" "$clients/venv-v1"
+}
+
+# $1: a lock; $2: an environment.
+install_packages() {
+  local lock=$1 venv=$2
   up_to_date "$venv/.installed" "$lock" && [[ -x $venv/bin/python ]] && return
   need python3 "Install Python 3.10 or newer with its module venv (Debian: apt-get install python3-venv)."
   python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' || fail "python3 is older than 3.10" "Install a newer one."

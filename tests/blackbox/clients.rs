@@ -9,6 +9,7 @@ use portcullis_tests::stage::{Stage, TENANT};
 use portcullis_tests::{places, wait};
 use serde_json::{Value, json};
 
+mod older;
 mod rmcp;
 
 static STAGE: Shared<Stage> = Shared::new();
@@ -38,6 +39,10 @@ fn wanted(stage: &Stage, era: &str) -> Value {
 /// Runs one scenario of an SDK and reads what it saw.
 async fn scenario(program: impl AsRef<OsStr>, script: &Path, wanted: &Value) -> Value {
     let mut command = tokio::process::Command::new(program);
+    if script.extension().is_some_and(|kind| kind == "js") {
+        // Newer ones have a WebSocket without being asked.
+        command.arg("--experimental-websocket");
+    }
     command
         .arg(script)
         .arg(wanted.to_string())

@@ -31,4 +31,5 @@ mod restart;
 mod stateless;
 mod swap;
 mod tenants;
+mod transports;
 mod upstreams;

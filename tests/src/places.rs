@@ -83,6 +83,15 @@ pub fn python() -> PathBuf {
     )
 }
 
+/// The Python that has the official SDK before 2.0.
+#[must_use]
+pub fn python_1() -> PathBuf {
+    existing(
+        target().join("test-clients/venv-v1/bin/python"),
+        "scripts/test-clients.sh",
+    )
+}
+
 /// A script or package of the official Node clients and servers.
 #[must_use]
 pub fn node(path: &str) -> PathBuf {

@@ -33,6 +33,8 @@ pub enum Kind {
     Notification,
     /// Answers a server's request.
     Response,
+    /// `GET`, without a message: opens a channel, and the session that lives on it.
+    Open,
     /// `GET`, without a message: opens a stream.
     Listen,
     /// `DELETE`, without a message: ends the session.
@@ -177,6 +179,8 @@ pub struct Call {
     pub headers: Arc<HeaderMap>,
     /// The client's address.
     pub peer: SocketAddr,
+    /// The session that lives on the connection it came by, where there is such a one.
+    pub channel: Option<Arc<str>>,
     /// What it says.
     pub message: Message,
     /// Whether an upstream says it to the client.

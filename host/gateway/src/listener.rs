@@ -5,11 +5,16 @@
 //! never looks inside a tool's arguments.
 
 mod accept;
+mod account;
 mod body;
+mod channel;
 mod eager;
 mod guard;
 mod http;
+mod messages;
 pub mod reply;
+mod request;
+mod sse;
 mod workers;
 
 pub use accept::{Bounds, serve};

@@ -55,6 +55,17 @@ pub struct WalkLimits {
     pub page_entries_max: usize,
 }
 
+/// A call whose caller is known, and its session found. Only the walk makes one.
+pub struct Identified(Arc<Call>);
+
+impl Identified {
+    /// The call.
+    #[must_use]
+    pub fn call(&self) -> &Arc<Call> {
+        &self.0
+    }
+}
+
 /// The rooms of the walk, wired together.
 pub struct Pipeline {
     pub(crate) registry: Arc<Registry>,
@@ -93,13 +104,28 @@ impl Pipeline {
     /// # Errors
     /// The first refusal on the way.
     pub async fn walk(&self, call: Arc<Call>) -> Result<Reply, Refusal> {
-        let generation = Arc::clone(&call.generation);
-        let chain = &generation.chain;
+        let call = self.identify(call)?;
+        self.serve(call).await
+    }
 
-        let identity = chain.authenticate(&call)?;
-        let call = self.sessions.attach(call, identity)?;
+    /// The first half: who is calling, and in which session. Whoever replies on another connection needs to know that
+    /// before it says that the message is taken.
+    ///
+    /// # Errors
+    /// 401 for nobody, 404 for a session of somebody else.
+    pub fn identify(&self, call: Arc<Call>) -> Result<Identified, Refusal> {
+        let identity = call.generation.chain.authenticate(&call)?;
+        self.sessions.attach(call, identity).map(Identified)
+    }
+
+    /// The second half: may it, where to, and what comes of it.
+    ///
+    /// # Errors
+    /// As [`Pipeline::walk`].
+    pub async fn serve(&self, Identified(call): Identified) -> Result<Reply, Refusal> {
         call.recall_offer();
-        let call = chain.admit(call)?;
+        let generation = Arc::clone(&call.generation);
+        let call = generation.chain.admit(call)?;
 
         match (
             call.message.kind,
@@ -130,6 +156,7 @@ impl Pipeline {
             (Kind::Notification, "notifications/progress") => Ok(self.tell_progress(&call)),
             (Kind::Notification, _) => Ok(self.tell_all(&call)),
             (Kind::Response, _) => Ok(self.answer(&call)),
+            (Kind::Open, _) => self.open(&call),
             (Kind::Listen, _) => self.listen(&call),
             (Kind::End, _) => Ok(self.end_session(&call)),
         }

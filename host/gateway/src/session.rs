@@ -5,12 +5,14 @@
 //! conversation that a session holds. One principal never uses another's.
 
 mod attach;
+mod channel;
 mod event_log;
 mod live;
 mod questions;
 mod store;
 
 pub use attach::Held;
+pub use channel::{ChannelError, Ticket};
 pub use event_log::{EventLog, LogBounds, LogReader, Position};
 pub use live::{Opening, Session};
 pub use questions::{Question, Questions};

@@ -1,6 +1,6 @@
 """One walk of the official Python SDK through an MCP server; what it saw goes to standard output as JSON.
 
-    python scenario.py '{"url": …, "token": …, "era": "session" | "stateless",
+    python scenario.py '{"transport": "http" | "sse", "url": …, "token": …, "era": "session" | "stateless",
                          "echo": …, "add": …, "progress": …, "refused": …}'
 
 Tools are given by the names that the server lists. Nothing is judged here: the test that started this reads the JSON.
@@ -12,6 +12,7 @@ import sys
 from typing import Any
 
 from mcp import Client, MCPError
+from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
 
@@ -59,7 +60,10 @@ async def main() -> None:
     mode = "legacy" if wanted["era"] == "session" else "2026-07-28"
     headers = {"authorization": f"Bearer {wanted['token']}"}
     async with create_mcp_http_client(headers=headers) as http_client:
-        transport = streamable_http_client(wanted["url"], http_client=http_client)
+        if wanted.get("transport") == "sse":
+            transport = sse_client(wanted["url"], headers=headers)
+        else:
+            transport = streamable_http_client(wanted["url"], http_client=http_client)
         async with Client(transport, mode=mode, cache=None) as client:
             print(json.dumps(await walk(client, wanted)))
 

@@ -99,6 +99,8 @@ impl Parts {
                     .unwrap_or(usize::MAX),
                 bytes_max: usize::try_from(settings.limits.stream_bytes_max).unwrap_or(usize::MAX),
             },
+            channel_messages_max: usize::try_from(settings.limits.connection_messages_max)
+                .unwrap_or(usize::MAX),
         };
         Ok(Self {
             store,

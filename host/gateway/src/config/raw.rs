@@ -57,6 +57,7 @@ pub struct RawLimits {
     pub stream_time_max_s: Option<u64>,
     pub stream_events_max: Option<u64>,
     pub stream_bytes_max: Option<u64>,
+    pub connection_messages_max: Option<u64>,
 }
 
 /// One layer of `catalogue`.
@@ -128,6 +129,9 @@ impl RawLimits {
             stream_time_max_s: self.stream_time_max_s.or(under.stream_time_max_s),
             stream_events_max: self.stream_events_max.or(under.stream_events_max),
             stream_bytes_max: self.stream_bytes_max.or(under.stream_bytes_max),
+            connection_messages_max: self
+                .connection_messages_max
+                .or(under.connection_messages_max),
         }
     }
 }

@@ -127,6 +127,8 @@ pub struct Limits {
     pub stream_events_max: u64,
     /// Most bytes that are kept of one stream for a client that comes back to it.
     pub stream_bytes_max: u64,
+    /// Most messages that are under way on one stream of HTTP+SSE, or one WebSocket.
+    pub connection_messages_max: u64,
 }
 
 /// How servers learn and show what their upstreams offer.
@@ -187,6 +189,7 @@ impl Default for Settings {
                 stream_time_max_s: 3_600,
                 stream_events_max: 256,
                 stream_bytes_max: 256 * KIB,
+                connection_messages_max: 256,
             },
             catalogue: CatalogueSettings {
                 page_entries_max: 1_000,
@@ -299,6 +302,7 @@ fn limits(raw: RawLimits, default: Limits) -> Result<Limits, InvalidSetting> {
         stream_time_max_s in (1, 7 * 86_400),
         stream_events_max in (1, 100_000),
         stream_bytes_max in (KIB, GIB),
+        connection_messages_max in (1, 100_000),
     })
 }
 

@@ -24,9 +24,11 @@ pub struct Arrival {
     /// What it is pinned to.
     pub endpoint: Endpoint,
     /// The client's headers.
-    pub headers: HeaderMap,
+    pub headers: Arc<HeaderMap>,
     /// The client's address.
     pub peer: SocketAddr,
+    /// The session that lives on the connection, where there is such a one.
+    pub channel: Option<Arc<str>>,
 }
 
 /// A request that is no message, and the id to answer with, where there is one.
@@ -90,8 +92,9 @@ impl Arrival {
             request_id: self.request_id,
             generation: self.endpoint.generation,
             server: self.endpoint.server,
-            headers: Arc::new(self.headers),
+            headers: self.headers,
             peer: self.peer,
+            channel: self.channel,
             message,
             is_from_upstream: false,
             era,

@@ -57,7 +57,7 @@ pub(super) fn as_it_came(call: &Permitted) -> Outgoing<'_> {
     let (message, session) = (&call.message, call.session.get());
     Outgoing {
         era: call.era,
-        revision: session.map_or(call.revision, |session| session.revision),
+        revision: session.map_or(call.revision, |session| session.revision()),
         id: lifecycle::id(call),
         method: message.method.as_deref().unwrap_or_default(),
         params: message.params.as_deref(),

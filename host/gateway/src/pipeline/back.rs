@@ -39,10 +39,12 @@ pub(super) async fn carry(
             let incoming = Incoming::new(pipeline, call, reply);
             Ok(streams::of_reply(pipeline, (None, incoming), sent))
         }
+        // A channel carries many replies, so on it each must be what it says it is.
         (ReplyKind::Json, false)
-            if reply
-                .content_length
-                .is_some_and(|length| length > CHECKED_BYTES_MAX) =>
+            if call.channel.is_none()
+                && reply
+                    .content_length
+                    .is_some_and(|length| length > CHECKED_BYTES_MAX) =>
         {
             Ok(reply::json(reply.status, Body::Upstream(reply.body)))
         }

@@ -12,17 +12,19 @@ use portcullis_protocol::lifecycle::{
 use portcullis_protocol::listing::CacheHint;
 use portcullis_protocol::revision::negotiate;
 use serde_json::value::RawValue;
+use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
 
 use crate::listener::Reply;
 use crate::listener::reply;
 use crate::policy::Permitted;
 use crate::refusal::Refusal;
-use crate::session::Opening;
+use crate::session::{Opening, Session, Sessions};
 
 use super::{Pipeline, cache, introduction};
 
 impl Pipeline {
-    /// Opens a session (MCP 2025-11-25, "Lifecycle").
+    /// Opens a session, or settles what one on a channel is about (MCP 2025-11-25, "Lifecycle").
     pub(super) fn initialize(&self, call: &Permitted) -> Result<Reply, Refusal> {
         let params = call
             .message
@@ -45,7 +47,15 @@ impl Pipeline {
             capabilities: Some(&offered),
             edition: *call.server.catalogue.edition().borrow(),
         };
-        let session = self.sessions.open(at, call.principal(), opening)?;
+        let opened = match call.session.get() {
+            Some(session) if session.settle(opening) => None,
+            Some(_) => {
+                return Err(Refusal::invalid(
+                    "this session is initialized already; connect again for another",
+                ));
+            }
+            None => Some(self.sessions.open(at, call.principal(), opening)?),
+        };
         let said = introduction::of(call);
         let result = initialize_result(
             revision,
@@ -54,10 +64,8 @@ impl Pipeline {
             said.instructions.as_deref(),
         );
         let mut answer = reply::result(id(call), &result);
-        if let Ok(session_id) = HeaderValue::from_str(session.id()) {
-            answer
-                .headers_mut()
-                .insert(HeaderName::from_static(SESSION_ID), session_id);
+        if let Some(session) = opened {
+            name_session(&mut answer, &session);
         }
         Ok(answer)
     }
@@ -65,13 +73,29 @@ impl Pipeline {
     /// `DELETE`: the session ends, and so do its upstream sessions.
     pub(super) fn end_session(&self, call: &Permitted) -> Reply {
         if let Some(session) = call.session.get() {
-            self.sessions.end(session);
-            session.end();
-            let session = Arc::clone(session);
-            self.tracker
-                .spawn(async move { session.conversation.close().await });
+            end(&self.sessions, &self.tracker, session);
         }
         reply::empty(StatusCode::NO_CONTENT)
+    }
+}
+
+/// Ends a session; its upstream sessions are closed by a task of their own.
+pub(super) fn end(sessions: &Sessions, tracker: &TaskTracker, session: &Arc<Session>) {
+    sessions.end(session);
+    session.end();
+    // What is dropped after the runtime's end has nobody left to tell.
+    if let Ok(runtime) = Handle::try_current() {
+        let session = Arc::clone(session);
+        tracker.spawn_on(async move { session.conversation.close().await }, &runtime);
+    }
+}
+
+/// Tells the client, or the transport, which session it is.
+pub(super) fn name_session(answer: &mut Reply, session: &Session) {
+    if let Ok(session_id) = HeaderValue::from_str(session.id()) {
+        answer
+            .headers_mut()
+            .insert(HeaderName::from_static(SESSION_ID), session_id);
     }
 }
 

@@ -1,23 +1,46 @@
-//! What belongs to no reply: the stream that a client opens by `GET`, and what upstreams push into it.
+//! What belongs to no reply: the stream that a client opens by `GET`, and what upstreams push into it. A channel is such
+//! a stream too, and replies come on it as well.
 
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock, Weak};
 
 use portcullis_protocol::headers::LAST_EVENT_ID;
+use tokio_util::task::TaskTracker;
 
 use crate::call::Call;
 use crate::listener::Reply;
 use crate::listener::reply;
 use crate::policy::Permitted;
 use crate::refusal::Refusal;
-use crate::session::{Position, Session};
+use crate::session::{Position, Session, Sessions};
 use crate::tenancy::Registry;
 use crate::upstream::{Asker, Inbox};
 
-use super::{Pipeline, downward, streams};
+use super::{Pipeline, downward, lifecycle, streams};
 
 impl Pipeline {
+    /// `GET` of a transport that has one connection for everything: opens a session that ends with its stream (MCP
+    /// 2024-11-05, "HTTP with SSE").
+    pub(super) fn open(&self, call: &Permitted) -> Result<Reply, Refusal> {
+        let at = (call.generation.tenant.as_str(), call.server.name.as_str());
+        let session = self.sessions.open_channel(at, call.principal())?;
+        session
+            .conversation
+            .listen(Arc::new(Pushes::new(call, &session, &self.registry)));
+        let held = HeldOpen {
+            sessions: Arc::clone(&self.sessions),
+            tracker: self.tracker.clone(),
+            session: Arc::clone(&session),
+        };
+        self.keeper.keep(&call.server);
+        let (edition, keep_alive) = (call.server.catalogue.edition(), self.limits.keep_alive);
+        let body = streams::of_pushes((&session, None), Some(held), edition, keep_alive);
+        let mut opened = reply::events(body);
+        lifecycle::name_session(&mut opened, &session);
+        Ok(opened)
+    }
+
     /// `GET`: from now on the session's upstreams are listened to, and the client gets what they push; or the rest of a
     /// reply that it has lost (MCP 2025-11-25, "Listening for Messages from the Server").
     pub(super) fn listen(&self, call: &Permitted) -> Result<Reply, Refusal> {
@@ -32,20 +55,31 @@ impl Pipeline {
             .and_then(|id| id.to_str().ok())
             .and_then(Position::parse);
         self.keeper.keep(&call.server);
+        let keep_alive = self.limits.keep_alive;
         let body = match position.filter(|position| !position.is_pushed()) {
             Some(position) => {
-                let is_primed = session.revision.rules().primed_streams;
                 let reader = session.read_from(Some(position));
-                streams::of_log(reader, is_primed, self.limits.keep_alive)
+                streams::of_log(reader, session.has_primed_streams(), keep_alive)
             }
-            None => streams::of_pushes(
-                session,
-                position,
-                call.server.catalogue.edition(),
-                self.limits.keep_alive,
-            ),
+            None => {
+                let edition = call.server.catalogue.edition();
+                streams::of_pushes((session, position), None, edition, keep_alive)
+            }
         };
         Ok(reply::events(body))
+    }
+}
+
+/// A session that lives as long as this.
+pub(super) struct HeldOpen {
+    sessions: Arc<Sessions>,
+    tracker: TaskTracker,
+    session: Arc<Session>,
+}
+
+impl Drop for HeldOpen {
+    fn drop(&mut self) {
+        lifecycle::end(&self.sessions, &self.tracker, &self.session);
     }
 }
 

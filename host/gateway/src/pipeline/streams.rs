@@ -18,6 +18,7 @@ use crate::session::{EventLog, LogReader, Position, Session};
 
 use super::ask::Sent;
 use super::incoming::{Came, Incoming, ended_early};
+use super::push::HeldOpen;
 use super::rounds::Rounds;
 use super::{Pipeline, downward};
 
@@ -32,7 +33,7 @@ pub(super) fn of_reply(
         let rounds = Rounds::new(pipeline, sent);
         return reply::events(passing((first, incoming), rounds, limits.keep_alive));
     };
-    let is_primed = session.revision.rules().primed_streams;
+    let is_primed = session.has_primed_streams();
     let log = session.open_reply();
     let reader = log.read(None);
     let rounds = Rounds::new(pipeline, sent);
@@ -64,32 +65,28 @@ pub(super) fn of_log(reader: LogReader, is_primed: bool, keep_alive: Duration) -
     )))
 }
 
-/// What belongs to no reply, and which lists have changed meanwhile, until another reads it.
+/// What belongs to no reply, and which lists have changed meanwhile, until another reads it; `held` for as long.
 pub(super) fn of_pushes(
-    session: &Arc<Session>,
-    position: Option<Position>,
+    (session, position): (&Arc<Session>, Option<Position>),
+    held: Option<HeldOpen>,
     edition: watch::Receiver<Edition>,
     keep_alive: Duration,
 ) -> Body {
     let reader = session.read_from(position);
-    let primer = session
-        .revision
-        .rules()
-        .primed_streams
-        .then(|| reader.primer());
-    let state = (primer, reader, edition, Arc::downgrade(session));
+    let primer = session.has_primed_streams().then(|| reader.primer());
+    let state = (primer, reader, edition, (Arc::downgrade(session), held));
     Body::Events(Box::pin(stream::unfold(
         state,
-        move |(primer, mut reader, mut edition, session)| async move {
+        move |(primer, mut reader, mut edition, (session, held))| async move {
             if let Some(primer) = primer {
-                return Some((Ok(primer), (None, reader, edition, session)));
+                return Some((Ok(primer), (None, reader, edition, (session, held))));
             }
             loop {
                 let now = *edition.borrow_and_update();
                 session.upgrade()?.tell_changes(now);
                 tokio::select! {
                     chunk = reader.next(keep_alive) => {
-                        return Some((Ok(chunk?), (None, reader, edition, session)));
+                        return Some((Ok(chunk?), (None, reader, edition, (session, held))));
                     }
                     Ok(()) = edition.changed() => {}
                 }
@@ -128,7 +125,7 @@ async fn write(
             },
             // The upstream lets the client wait without a connection, and so does the gateway.
             Came::Nothing if incoming.can_resume() => {
-                if session.revision.rules().primed_streams {
+                if session.has_primed_streams() {
                     log.hang_up();
                 }
                 if incoming.resume().await {

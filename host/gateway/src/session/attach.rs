@@ -14,7 +14,7 @@ use crate::policy::Permitted;
 use crate::refusal::Refusal;
 use crate::upstream::Conversation;
 
-use super::{Session, Sessions};
+use super::{Session, SessionError, Sessions};
 
 /// Keeps a conversation alive for the length of a call.
 pub struct Held(Arc<Session>);
@@ -28,22 +28,28 @@ impl Held {
 }
 
 impl Sessions {
-    /// Binds the call to its identity and, in the session era, to the session that its header names.
+    /// Binds the call to its identity and, in the session era, to the session of its channel or the one that its header
+    /// names.
     ///
     /// # Errors
     /// 400 without a session, 404 for one that ended or is not this principal's.
     pub fn attach(&self, call: Arc<Call>, identity: Arc<Identity>) -> Result<Arc<Call>, Refusal> {
         // Nobody else has set it: the call has only just been authenticated.
         let identity = call.identity.get_or_init(|| identity);
-        let opens_one = call.message.kind == Kind::Request
-            && call.message.method.as_deref() == Some("initialize");
-        if call.era == Era::Session && !opens_one {
-            let id = call.headers.get(SESSION_ID).and_then(|id| id.to_str().ok());
+        if call.era == Era::Session && !opens_one(&call) {
+            let named = || call.headers.get(SESSION_ID).and_then(|id| id.to_str().ok());
             let session = self.find(
-                id,
+                call.channel.as_deref().or_else(named),
                 (&call.generation.tenant, &call.server.name),
                 &identity.subject,
             )?;
+            // A session that lives on a channel is not to be had in another way.
+            if session.channel.is_some() != call.channel.is_some() {
+                return Err(SessionError::Gone.into());
+            }
+            if !session.is_settled() && !may_be_first(&call) {
+                return Err(SessionError::NotInitialized.into());
+            }
             call.session.get_or_init(|| session);
         }
         Ok(call)
@@ -80,3 +86,19 @@ fn offered(call: &Permitted) -> String {
 /// All that a client can offer.
 const EVERYTHING: &str =
     r#"{"elicitation":{"form":{},"url":{}},"roots":{},"sampling":{"context":{},"tools":{}}}"#;
+
+/// Whether a session comes of it.
+fn opens_one(call: &Call) -> bool {
+    let message = &call.message;
+    match message.kind {
+        Kind::Open => true,
+        // On a channel, `initialize` is about the session that is there.
+        Kind::Request => call.channel.is_none() && message.method.as_deref() == Some("initialize"),
+        Kind::Notification | Kind::Response | Kind::Listen | Kind::End => false,
+    }
+}
+
+/// What a client may send before it has agreed with the gateway on anything (MCP 2024-11-05, "Lifecycle").
+fn may_be_first(call: &Call) -> bool {
+    matches!(call.message.method.as_deref(), Some("initialize" | "ping"))
+}

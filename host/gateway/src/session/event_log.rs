@@ -31,7 +31,10 @@ pub struct LogBounds {
 #[derive(Debug)]
 pub struct EventLog {
     stream: u64,
+    /// How much may wait for its reader.
     bounds: LogBounds,
+    /// How much is kept for one who comes back.
+    kept: LogBounds,
     state: Mutex<State>,
     appended: Notify,
     taken: Notify,
@@ -93,9 +96,25 @@ impl EventLog {
     /// An empty stream of that number.
     #[must_use]
     pub fn new(stream: u64, bounds: LogBounds) -> Arc<Self> {
+        Self::keeping(bounds, stream, bounds)
+    }
+
+    /// An empty stream that ends with its reader, so that nothing is kept: its events have a type and no ids (MCP
+    /// 2024-11-05, "HTTP with SSE").
+    #[must_use]
+    pub fn of_channel(bounds: LogBounds) -> Arc<Self> {
+        let nothing = LogBounds {
+            events_max: 0,
+            bytes_max: 0,
+        };
+        Self::keeping(nothing, 0, bounds)
+    }
+
+    fn keeping(kept: LogBounds, stream: u64, bounds: LogBounds) -> Arc<Self> {
         Arc::new(Self {
             stream,
             bounds,
+            kept,
             state: Mutex::new(State {
                 kept: VecDeque::new(),
                 kept_bytes: 0,
@@ -134,7 +153,8 @@ impl EventLog {
                 let is_full = state.next - state.unread >= self.bounds.events_max as u64
                     || state.unread_bytes >= self.bounds.bytes_max;
                 if state.is_ended || !(state.is_read && is_full) {
-                    state.push(self.stream, message, self.bounds);
+                    let number = state.next;
+                    state.push(self.event(number, message), self.kept);
                     break;
                 }
             }
@@ -145,7 +165,10 @@ impl EventLog {
 
     /// Adds a message at once, whether or not there is room: for who reads the stream, and must not wait for itself.
     pub fn append_now(&self, message: &str) {
-        self.lock().push(self.stream, message, self.bounds);
+        let mut state = self.lock();
+        let number = state.next;
+        state.push(self.event(number, message), self.kept);
+        drop(state);
         self.appended.notify_waiters();
     }
 
@@ -189,23 +212,29 @@ impl EventLog {
         }
     }
 
+    fn event(&self, number: u64, message: &str) -> Event {
+        let is_kept = self.kept.events_max > 0;
+        let stream = self.stream;
+        Event {
+            id: is_kept.then(|| Position { stream, number }.encode()),
+            event: (!is_kept).then(|| "message".to_owned()),
+            ..Event::message(message)
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
-    fn push(&mut self, stream: u64, message: &str, bounds: LogBounds) {
+    fn push(&mut self, event: Event, kept: LogBounds) {
         if self.is_ended {
             return;
         }
         let number = self.next;
         self.next += 1;
-        let event = Event {
-            id: Some(Position { stream, number }.encode()),
-            ..Event::message(message)
-        };
-        let mut encoded = Vec::with_capacity(message.len() + 32);
+        let mut encoded = Vec::with_capacity(event.data.len() + 32);
         sse::encode(&event, &mut encoded);
         self.kept_bytes += encoded.len();
         self.unread_bytes += encoded.len();
@@ -213,12 +242,12 @@ impl State {
             number,
             encoded: encoded.into(),
         });
-        self.trim(bounds);
+        self.trim(kept);
     }
 
     /// Makes room; what nobody has read yet is only given up while nobody reads.
-    fn trim(&mut self, bounds: LogBounds) {
-        while self.kept.len() > bounds.events_max || self.kept_bytes > bounds.bytes_max {
+    fn trim(&mut self, kept: LogBounds) {
+        while self.kept.len() > kept.events_max || self.kept_bytes > kept.bytes_max {
             let is_unread = |oldest: &Kept| oldest.number >= self.unread;
             let Some(oldest) = self.kept.front() else {
                 return;
@@ -236,15 +265,15 @@ impl State {
     }
 
     /// The first kept event from `next` on.
-    fn take(&mut self, next: u64, bounds: LogBounds) -> Option<(u64, Bytes)> {
+    fn take(&mut self, next: u64, kept: LogBounds) -> Option<(u64, Bytes)> {
         let first = self.kept.front()?.number;
         let place = usize::try_from(next.saturating_sub(first)).ok()?;
-        let kept = self.kept.get(place)?;
-        let (number, encoded) = (kept.number, kept.encoded.clone());
+        let event = self.kept.get(place)?;
+        let (number, encoded) = (event.number, event.encoded.clone());
         if number >= self.unread {
             self.unread = number + 1;
             self.unread_bytes = self.unread_bytes.saturating_sub(encoded.len());
-            self.trim(bounds);
+            self.trim(kept);
         }
         Some((number, encoded))
     }
@@ -310,7 +339,7 @@ impl LogReader {
         if state.reader != self.number {
             return Turn::End;
         }
-        match state.take(self.next, self.log.bounds) {
+        match state.take(self.next, self.log.kept) {
             Some((number, encoded)) => {
                 self.next = number + 1;
                 Turn::Event(encoded)
@@ -326,7 +355,7 @@ impl Drop for LogReader {
         let mut state = self.log.lock();
         if state.reader == self.number {
             state.is_read = false;
-            state.trim(self.log.bounds);
+            state.trim(self.log.kept);
         }
         drop(state);
         self.log.taken.notify_waiters();

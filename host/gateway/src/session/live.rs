@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use portcullis_protocol::listen;
 use portcullis_protocol::listing::ListKind;
@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::router::Edition;
 use crate::upstream::Conversation;
 
+use super::channel::Channel;
 use super::event_log::{EventLog, LogBounds, LogReader, PUSHED, Position};
 use super::questions::Questions;
 
@@ -45,18 +46,20 @@ pub struct Session {
     id: String,
     owner: Owner,
     /// What `initialize` settled on.
-    pub revision: Revision,
+    settled: OnceLock<Revision>,
+    /// The connection that it lives on, where its transport has one.
+    pub channel: Option<Channel>,
     /// Upstream sessions, opened lazily.
     pub conversation: Conversation,
     /// What upstreams want to know of the client.
     pub questions: Questions,
-    /// What belongs to no reply, for the stream that the client opens by `GET`.
+    /// What belongs to no reply, for the stream that the client opens by `GET`; on a channel, everything.
     pub pushed: Arc<EventLog>,
     /// Cancelled when the session ends.
     pub ended: CancellationToken,
     replies: Mutex<VecDeque<Arc<EventLog>>>,
-    /// The lists that the client was told of last.
-    edition: Mutex<Edition>,
+    /// The lists that the client was told of last; nothing, before it may be told anything.
+    edition: Mutex<Option<Edition>>,
     next_stream: AtomicU64,
     log_bounds: LogBounds,
     /// Place in [`LOG_LEVELS`]; its length while the client has not said what it wants.
@@ -65,29 +68,63 @@ pub struct Session {
 }
 
 impl Session {
-    pub(super) fn new(
-        id: String,
-        owner: Owner,
-        opening: Opening<'_>,
-        log_bounds: LogBounds,
-    ) -> Self {
+    /// A session that nothing has been agreed on yet.
+    pub(super) fn new(id: String, owner: Owner, log_bounds: LogBounds) -> Self {
         Self {
             id,
             owner,
-            revision: opening.revision,
-            conversation: opening
-                .capabilities
-                .map_or_else(Conversation::default, Conversation::new),
+            settled: OnceLock::new(),
+            channel: None,
+            conversation: Conversation::default(),
             questions: Questions::default(),
             pushed: EventLog::new(PUSHED, log_bounds),
             ended: CancellationToken::new(),
             replies: Mutex::default(),
-            edition: Mutex::new(opening.edition),
+            edition: Mutex::default(),
             next_stream: AtomicU64::new(PUSHED + 1),
             log_bounds,
             log_level: AtomicUsize::new(LOG_LEVELS.len()),
             used_ms: AtomicU64::new(0),
         }
+    }
+
+    /// The same, on a connection of its own.
+    pub(super) fn on(self, channel: Channel) -> Self {
+        Self {
+            channel: Some(channel),
+            pushed: EventLog::of_channel(self.log_bounds),
+            ..self
+        }
+    }
+
+    /// Notes what `initialize` agreed on; only the first counts, and `false` says that this was another.
+    pub fn settle(&self, opening: Opening<'_>) -> bool {
+        let is_first = self.settled.set(opening.revision).is_ok();
+        if is_first {
+            if let Some(capabilities) = opening.capabilities {
+                self.conversation.introduce(capabilities);
+            }
+            *self.edition.lock().unwrap_or_else(PoisonError::into_inner) = Some(opening.edition);
+        }
+        is_first
+    }
+
+    /// Whether `initialize` has come.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.settled.get().is_some()
+    }
+
+    /// The revision that both speak; before `initialize`, the one of the oldest clients.
+    #[must_use]
+    pub fn revision(&self) -> Revision {
+        self.settled.get().copied().unwrap_or(Revision::V2024_11_05)
+    }
+
+    /// Whether a stream tells the client, at its beginning, how to come back to it. Nobody comes back to a channel.
+    #[must_use]
+    pub fn has_primed_streams(&self) -> bool {
+        self.channel.is_none() && self.revision().rules().primed_streams
     }
 
     /// Unguessable, visible ASCII.
@@ -111,11 +148,14 @@ impl Session {
             .store(at.unwrap_or(LOG_LEVELS.len()), Ordering::Relaxed);
     }
 
-    /// A stream for the reply to one request.
+    /// A stream for the reply to one request. On a channel nobody comes back to it: it ends as the channel does.
     #[must_use]
     pub fn open_reply(&self) -> Arc<EventLog> {
         let number = self.next_stream.fetch_add(1, Ordering::Relaxed);
         let log = EventLog::new(number, self.log_bounds);
+        if self.channel.is_some() {
+            return log;
+        }
         let mut replies = self.replies.lock().unwrap_or_else(PoisonError::into_inner);
         if replies.len() >= REPLIES_MAX {
             replies.pop_front();
@@ -140,10 +180,19 @@ impl Session {
     /// Tells the client which lists have changed since it was told last.
     pub fn tell_changes(&self, edition: Edition) {
         let mut told = self.edition.lock().unwrap_or_else(PoisonError::into_inner);
-        for method in changed_lists(&told, &edition) {
-            self.pushed.append_now(&method);
+        if let Some(told) = told.as_mut() {
+            for method in changed_lists(told, &edition) {
+                self.pushed.append_now(&method);
+            }
+            *told = edition;
         }
-        *told = edition;
+    }
+
+    /// Ends the stream of what belongs to no reply, at shutdown; a channel only once nothing is under way on it.
+    pub fn end_pushed(&self) {
+        if self.channel.as_ref().is_none_or(Channel::close) {
+            self.pushed.end();
+        }
     }
 
     /// Ends its streams and everything that works for them. Its upstream sessions are the caller's to close.

@@ -17,6 +17,7 @@ use crate::refusal::Refusal;
 use crate::router::Edition;
 
 use super::Session;
+use super::channel::Channel;
 use super::event_log::LogBounds;
 use super::live::{Opening, Owner};
 
@@ -31,6 +32,8 @@ pub struct SessionLimits {
     pub ttl: Duration,
     /// What is kept of each stream of events.
     pub log: LogBounds,
+    /// Most messages that are under way on one connection to which a session is bound.
+    pub channel_messages_max: usize,
 }
 
 /// Why there is no session for a message.
@@ -44,6 +47,9 @@ pub enum SessionError {
     /// Unknown, ended, or somebody else's: the caller cannot tell which.
     #[error("this session has ended or never was; initialize a new one")]
     Gone,
+    /// On a connection that has a session, and before what that begins with.
+    #[error("nothing is agreed on yet; send `initialize` first")]
+    NotInitialized,
     /// The bound is reached.
     #[error("the gateway holds as many sessions as it may; try again later")]
     Full,
@@ -52,7 +58,7 @@ pub enum SessionError {
 impl From<SessionError> for Refusal {
     fn from(err: SessionError) -> Self {
         match err {
-            SessionError::Missing => Self::invalid(err.to_string()),
+            SessionError::Missing | SessionError::NotInitialized => Self::invalid(err.to_string()),
             SessionError::Gone => Self::not_found(err.to_string()),
             SessionError::Full => Self {
                 retry_after_ms: Some(10_000),
@@ -105,17 +111,41 @@ impl Sessions {
         principal: &str,
         opening: Opening<'_>,
     ) -> Result<Arc<Session>, SessionError> {
+        let session = self.new_session(owner((tenant, server), principal))?;
+        session.settle(opening);
+        Ok(self.keep(session))
+    }
+
+    /// Opens a session that lives on a connection of its own, before anything is agreed on.
+    ///
+    /// # Errors
+    /// [`SessionError::Full`].
+    pub fn open_channel(
+        &self,
+        (tenant, server): (&str, &str),
+        principal: &str,
+    ) -> Result<Arc<Session>, SessionError> {
+        let session = self.new_session(owner((tenant, server), principal))?;
+        Ok(self.keep(session.on(Channel::new(self.limits.channel_messages_max))))
+    }
+
+    fn new_session(&self, owner: Owner) -> Result<Session, SessionError> {
         if usize::try_from(self.live.get()).unwrap_or(0) >= self.limits.sessions_max {
             return Err(SessionError::Full);
         }
         let id = BASE64_URL_SAFE_NO_PAD.encode(rand::random::<[u8; 24]>());
-        let session = self.new_session(id.clone(), owner((tenant, server), principal), opening);
-        self.shard(&id)
+        Ok(Session::new(id, owner, self.limits.log))
+    }
+
+    fn keep(&self, session: Session) -> Arc<Session> {
+        session.note_use(self.now_ms());
+        let session = Arc::new(session);
+        self.shard(session.id())
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(id, Arc::clone(&session));
+            .insert(session.id().to_owned(), Arc::clone(&session));
         self.live.inc();
-        Ok(session)
+        session
     }
 
     /// The session of this id, if it is this principal's on this server.
@@ -173,12 +203,14 @@ impl Sessions {
             session.note_use(self.now_ms());
             return Arc::clone(session);
         }
-        let opening = Opening {
+        let session = Session::new(String::new(), owner.0.clone(), self.limits.log);
+        session.settle(Opening {
             revision: Revision::newest(),
             capabilities: Some(capabilities),
             edition: Edition::default(),
-        };
-        let session = self.new_session(String::new(), owner.0.clone(), opening);
+        });
+        session.note_use(self.now_ms());
+        let session = Arc::new(session);
         // Past the bound a conversation serves one call: slower, and nothing piles up.
         if sessions.len() < self.limits.sessions_max {
             sessions.insert(owner, Arc::clone(&session));
@@ -216,7 +248,7 @@ impl Sessions {
         for shard in &self.shards {
             let sessions = shard.lock().unwrap_or_else(PoisonError::into_inner);
             for session in sessions.values() {
-                session.pushed.end();
+                session.end_pushed();
             }
         }
     }
@@ -243,12 +275,6 @@ impl Sessions {
                 .map(|(_, session)| session),
         );
         all
-    }
-
-    fn new_session(&self, id: String, owner: Owner, opening: Opening<'_>) -> Arc<Session> {
-        let session = Session::new(id, owner, opening, self.limits.log);
-        session.note_use(self.now_ms());
-        Arc::new(session)
     }
 
     fn shard(&self, id: &str) -> &Shard {
@@ -291,6 +317,7 @@ mod tests {
                     events_max: 16,
                     bytes_max: 1 << 10,
                 },
+                channel_messages_max: 2,
             },
             IntGauge::new("live", "live").unwrap(),
         )

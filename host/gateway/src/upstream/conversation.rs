@@ -4,7 +4,7 @@
 //! one, once for however many calls wait, and ended together. A conversation is never shared between principals.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use futures_util::future::join_all;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -52,8 +52,8 @@ impl Listener {
 /// Who is behind a conversation.
 #[derive(Debug)]
 pub(super) struct Client {
-    /// What it offers to servers, as JSON text; `None` where it has no session and nobody could ask it anything.
-    capabilities: Option<Box<str>>,
+    /// What it offers to servers, as JSON text; nothing where it has no session and nobody could ask it anything.
+    capabilities: OnceLock<Box<str>>,
     /// Takes what upstreams send outside of replies, where somebody wants it.
     inbox: Mutex<Option<Arc<dyn Inbox>>>,
     /// Stops whoever reads for the inbox.
@@ -72,31 +72,35 @@ pub(super) struct Slot {
 }
 
 impl Default for Conversation {
-    /// Of somebody without a session: the gateway itself, or a stateless caller.
+    /// Of somebody without a session: the gateway itself, a stateless caller, or a client that has not introduced itself.
     fn default() -> Self {
-        Self::of(None)
-    }
-}
-
-impl Conversation {
-    /// Of a session whose client has these capabilities, a JSON text. Upstreams are told of them.
-    #[must_use]
-    pub fn new(capabilities: &str) -> Self {
-        Self::of(Some(capabilities.into()))
-    }
-
-    fn of(capabilities: Option<Box<str>>) -> Self {
         Self {
             uid: NEXT_UID.fetch_add(1, Ordering::Relaxed),
             slots: Mutex::default(),
             watched: Mutex::default(),
             seats: Mutex::default(),
             client: Arc::new(Client {
-                capabilities,
+                capabilities: OnceLock::new(),
                 inbox: Mutex::default(),
                 ended: CancellationToken::new(),
             }),
         }
+    }
+}
+
+impl Conversation {
+    /// Of a session whose client has these capabilities, a JSON text.
+    #[must_use]
+    pub fn new(capabilities: &str) -> Self {
+        let conversation = Self::default();
+        conversation.introduce(capabilities);
+        conversation
+    }
+
+    /// It is of a session whose client has these capabilities, a JSON text, and upstreams are told of them from now on.
+    /// That is said once.
+    pub fn introduce(&self, capabilities: &str) {
+        self.client.capabilities.get_or_init(|| capabilities.into());
     }
 
     /// What its client offers to servers, as JSON text.
@@ -258,12 +262,12 @@ impl Slot {
 impl Client {
     /// What upstreams are told that it can do, as JSON text.
     pub(super) fn capabilities(&self) -> &str {
-        self.capabilities.as_deref().unwrap_or(CAPABILITIES)
+        self.capabilities.get().map_or(CAPABILITIES, |own| own)
     }
 
     /// Whether it has a session.
     pub(super) fn has_session(&self) -> bool {
-        self.capabilities.is_some()
+        self.capabilities.get().is_some()
     }
 
     /// Cancelled when the conversation ends.

@@ -121,6 +121,21 @@ async fn a_writer_is_not_held_up_by_a_reader_that_left() {
 }
 
 #[tokio::test]
+async fn a_channel_keeps_nothing_that_was_read() {
+    let log = EventLog::of_channel(BOUNDS);
+    let mut reader = log.read(None);
+    log.append("a").await;
+    log.append("b").await;
+    assert_eq!(
+        read(&mut reader, 2).await,
+        ["event: message data: a", "event: message data: b"]
+    );
+    assert_eq!(log.lock().kept.len(), 0);
+    log.append("c").await;
+    assert_eq!(read(&mut reader, 1).await, ["event: message data: c"]);
+}
+
+#[tokio::test]
 async fn a_quiet_stream_is_kept_open() {
     let log = EventLog::new(1, BOUNDS);
     let mut reader = log.read(None);
