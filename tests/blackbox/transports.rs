@@ -3,9 +3,10 @@
 use portcullis_tests::admin::{Admin, Tenant, binding};
 use portcullis_tests::shared::Shared;
 use portcullis_tests::stage::Stage;
-use serde_json::json;
+use serde_json::{Value, json};
 
 mod sse;
+mod websocket;
 
 static STAGE: Shared<Stage> = Shared::new();
 
@@ -21,4 +22,11 @@ async fn refuse_deletion(stage: &Stage, tenant: &Tenant) {
     let plugin = stage.admin().push("access-control").await;
     let rules = json!({ "default": "allow", "rules": [{ "effect": "deny", "tools": ["demo__delete_customer"] }] });
     stage.chain(tenant, &[binding(&plugin, &[], rules)]).await;
+}
+
+/// The text of a tool's result.
+fn text_of(answer: &Value) -> &str {
+    answer["result"]["content"][0]["text"]
+        .as_str()
+        .unwrap_or_else(|| panic!("no text: {answer}"))
 }

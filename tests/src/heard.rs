@@ -13,6 +13,7 @@ pub struct Heard(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     messages: Vec<Value>,
+    pings: usize,
     ended: Option<String>,
 }
 
@@ -24,6 +25,17 @@ impl Heard {
     pub fn note(&self, text: &str) {
         let message = serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"));
         self.state().messages.push(message);
+    }
+
+    /// Notes a ping.
+    pub fn note_ping(&self) {
+        self.state().pings += 1;
+    }
+
+    /// Pings so far.
+    #[must_use]
+    pub fn pings(&self) -> usize {
+        self.state().pings
     }
 
     /// Notes that nothing more comes, and why.

@@ -32,3 +32,4 @@ pub mod stage;
 pub mod tokens;
 pub mod upstreams;
 pub mod wait;
+pub mod websocket;

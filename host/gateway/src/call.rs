@@ -125,6 +125,12 @@ impl Message {
         Some((self.target_kind?, self.target.as_deref()?))
     }
 
+    /// The id, as written, under which its sender awaits a reply.
+    #[must_use]
+    pub fn awaited_under(&self) -> Option<ByteString> {
+        self.id.clone().filter(|_| self.kind == Kind::Request)
+    }
+
     /// The body and its params with the target's name replaced, where the name stands in the body as it is read:
     /// everything around it stays byte-identical, and nothing is parsed again.
     #[must_use]

@@ -15,6 +15,7 @@ mod messages;
 pub mod reply;
 mod request;
 mod sse;
+mod websocket;
 mod workers;
 
 pub use accept::{Bounds, serve};

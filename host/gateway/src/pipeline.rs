@@ -51,6 +51,8 @@ pub struct WalkLimits {
     pub keep_alive: Duration,
     /// How long a streamed reply may take, whatever comes meanwhile.
     pub stream_time_max: Duration,
+    /// How often a WebSocket is asked whether its client is there.
+    pub websocket_ping: Duration,
     /// Most entries of one page of a listing.
     pub page_entries_max: usize,
 }

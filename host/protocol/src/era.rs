@@ -72,30 +72,58 @@ pub fn classify(headers: &RequestHeaders<'_>, message: &Message<'_>) -> Result<E
     }
 }
 
+/// As [`classify`], for a message in a frame. A frame has no headers, so its body says everything, and what says nothing
+/// belongs to the session where `initialize` has opened one.
+///
+/// # Errors
+/// As [`classify`].
+pub fn classify_frame(message: &Message<'_>, in_session: bool) -> Result<Era, Refusal> {
+    match message {
+        Message::Request(request) => {
+            let meta = Meta::of(request.params);
+            let is_stateless = declares_stateless(&meta) || request.method == "server/discover";
+            if is_plain_initialize(request, &meta) || !is_stateless {
+                return Ok(Era::Session);
+            }
+            check_meta(&meta)?;
+            check_known(&request.method)?;
+            Ok(Era::Stateless)
+        }
+        Message::Notification(_) if !in_session => Ok(Era::Stateless),
+        Message::Notification(_) | Message::Response(_) => Ok(Era::Session),
+    }
+}
+
 const NO_VERSION: Refusal = Refusal::MissingHeader {
     header: "MCP-Protocol-Version",
 };
 
 fn classify_request(headers: &RequestHeaders<'_>, request: &Request<'_>) -> Result<Era, Refusal> {
     let meta = Meta::of(request.params);
-    let declared = meta.protocol_version.as_deref();
-    if request.method == "initialize"
-        && declared.and_then(Revision::parse).map(Revision::era) != Some(Era::Stateless)
-    {
-        // It negotiates the version itself; whatever the header says is only the client's hope.
+    if is_plain_initialize(request, &meta) {
         return Ok(Era::Session);
     }
     // When the two disagree, the stricter era says how.
-    let declares = declared.is_some_and(|version| {
-        Revision::parse(version).is_none_or(|revision| revision.era() == Era::Stateless)
-    });
-    let stateless = declares || era_of_headers(headers) == Some(Era::Stateless);
+    let stateless = declares_stateless(&meta) || era_of_headers(headers) == Some(Era::Stateless);
     if stateless || request.method == "server/discover" {
         check_stateless(headers, request, &meta)?;
         return Ok(Era::Stateless);
     }
     headers.session_revision()?;
     Ok(Era::Session)
+}
+
+/// An `initialize` that negotiates the version itself: whatever a header says is only the client's hope.
+fn is_plain_initialize(request: &Request<'_>, meta: &Meta<'_>) -> bool {
+    let declared = meta.protocol_version.as_deref().and_then(Revision::parse);
+    request.method == "initialize" && declared.map(Revision::era) != Some(Era::Stateless)
+}
+
+/// Whether the body names a version that has no sessions, or one that is not known.
+fn declares_stateless(meta: &Meta<'_>) -> bool {
+    meta.protocol_version.as_deref().is_some_and(|version| {
+        Revision::parse(version).is_none_or(|revision| revision.era() == Era::Stateless)
+    })
 }
 
 /// What the headers alone say. An unknown version says nothing: it may be older or newer.
@@ -114,22 +142,30 @@ fn check_stateless(
     meta: &Meta<'_>,
 ) -> Result<(), Refusal> {
     let named = headers.protocol_version.ok_or(NO_VERSION)?;
-    let mut missing = Vec::new();
     match meta.protocol_version.as_deref() {
-        None => missing.push(META_PROTOCOL_VERSION),
         Some(declared) if declared != named => {
             return Err(Refusal::mismatch("MCP-Protocol-Version", named, declared));
         }
+        Some(_) | None => check_meta(meta)?,
+    }
+    check_method(headers, &request.method)?;
+    check_name(headers, &request.method, request.params)
+}
+
+/// What `_meta` must say of a stateless request.
+fn check_meta(meta: &Meta<'_>) -> Result<(), Refusal> {
+    let mut missing = Vec::new();
+    match meta.protocol_version.as_deref() {
+        None => missing.push(META_PROTOCOL_VERSION),
         Some(declared) => check_version(declared)?,
     }
     if meta.client_capabilities.is_none() {
         missing.push(META_CLIENT_CAPABILITIES);
     }
-    if !missing.is_empty() {
-        return Err(Refusal::MissingMeta { keys: missing });
+    match missing.is_empty() {
+        true => Ok(()),
+        false => Err(Refusal::MissingMeta { keys: missing }),
     }
-    check_method(headers, &request.method)?;
-    check_name(headers, &request.method, request.params)
 }
 
 fn check_version(version: &str) -> Result<(), Refusal> {
@@ -146,6 +182,10 @@ fn check_method(headers: &RequestHeaders<'_>, method: &str) -> Result<(), Refusa
     if named != method {
         return Err(Refusal::mismatch("Mcp-Method", named, method));
     }
+    check_known(method)
+}
+
+fn check_known(method: &str) -> Result<(), Refusal> {
     if knows_method(Era::Stateless, method) {
         Ok(())
     } else {

@@ -49,6 +49,23 @@ async fn javascript_sdk_1_over_http_and_sse() {
     judge("npm sdk", &seen, "2025-11-25");
 }
 
+#[tokio::test]
+async fn python_1_over_a_websocket() {
+    let stage = STAGE.get(set).await;
+    let wanted = over(&stage, "websocket", "ws");
+    let seen = scenario(places::python_1(), &python_1_script(), &wanted).await;
+    judge("PyPI mcp 1", &seen, "2025-11-25");
+}
+
+#[tokio::test]
+async fn javascript_sdk_1_over_a_websocket() {
+    let stage = STAGE.get(set).await;
+    let wanted = over(&stage, "websocket", "ws");
+    let mut seen = scenario("node", &places::node("scenario-v1.js"), &wanted).await;
+    whole_progress(&mut seen);
+    judge("npm sdk", &seen, "2025-11-25");
+}
+
 /// Completes the progress that this SDK has seen. It forgets the handler when a response arrives, before it has called it
 /// for what arrived in the same packet; that the gateway sends all of it is judged elsewhere.
 fn whole_progress(seen: &mut Value) {

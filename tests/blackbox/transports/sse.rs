@@ -11,18 +11,12 @@ use portcullis_tests::wait;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{STAGE, hooks, refuse_deletion};
+use super::{STAGE, hooks, refuse_deletion, text_of};
 
 const REVISION: &str = "2024-11-05";
 
 async fn connect(stage: &Stage) -> SseClient {
     SseClient::connect(stage.gateway.url(), SERVER, &stage.alice, REVISION).await
-}
-
-fn text_of(answer: &Value) -> &str {
-    answer["result"]["content"][0]["text"]
-        .as_str()
-        .unwrap_or_else(|| panic!("no text: {answer}"))
 }
 
 #[tokio::test]

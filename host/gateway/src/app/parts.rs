@@ -131,6 +131,7 @@ impl Parts {
                 event_bytes_max: len(settings.limits.sse_event_bytes_max),
                 keep_alive: Duration::from_secs(settings.limits.sse_keep_alive_s),
                 stream_time_max: Duration::from_secs(settings.limits.stream_time_max_s),
+                websocket_ping: Duration::from_secs(settings.limits.websocket_ping_s),
                 page_entries_max: len(settings.catalogue.page_entries_max),
             },
             keeper: Keeper {

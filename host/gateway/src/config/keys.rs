@@ -41,6 +41,7 @@ const KEYS: &[(&str, Form)] = &[
     ("limits.stream_events_max", Form::Number),
     ("limits.stream_bytes_max", Form::Number),
     ("limits.connection_messages_max", Form::Number),
+    ("limits.websocket_ping_s", Form::Number),
     ("catalogue.page_entries_max", Form::Number),
     ("catalogue.refresh_s", Form::Number),
     ("catalogue.wait_ms", Form::Number),

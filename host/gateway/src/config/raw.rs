@@ -58,6 +58,7 @@ pub struct RawLimits {
     pub stream_events_max: Option<u64>,
     pub stream_bytes_max: Option<u64>,
     pub connection_messages_max: Option<u64>,
+    pub websocket_ping_s: Option<u64>,
 }
 
 /// One layer of `catalogue`.
@@ -132,6 +133,7 @@ impl RawLimits {
             connection_messages_max: self
                 .connection_messages_max
                 .or(under.connection_messages_max),
+            websocket_ping_s: self.websocket_ping_s.or(under.websocket_ping_s),
         }
     }
 }

@@ -129,6 +129,8 @@ pub struct Limits {
     pub stream_bytes_max: u64,
     /// Most messages that are under way on one stream of HTTP+SSE, or one WebSocket.
     pub connection_messages_max: u64,
+    /// How often a WebSocket is pinged, in seconds; a client that stays silent for two of them is gone.
+    pub websocket_ping_s: u64,
 }
 
 /// How servers learn and show what their upstreams offer.
@@ -190,6 +192,7 @@ impl Default for Settings {
                 stream_events_max: 256,
                 stream_bytes_max: 256 * KIB,
                 connection_messages_max: 256,
+                websocket_ping_s: 30,
             },
             catalogue: CatalogueSettings {
                 page_entries_max: 1_000,
@@ -303,6 +306,7 @@ fn limits(raw: RawLimits, default: Limits) -> Result<Limits, InvalidSetting> {
         stream_events_max in (1, 100_000),
         stream_bytes_max in (KIB, GIB),
         connection_messages_max in (1, 100_000),
+        websocket_ping_s in (1, 3_600),
     })
 }
 

@@ -17,7 +17,8 @@ use tracing::{debug, warn};
 use crate::pipeline::Pipeline;
 
 use super::eager::Eager;
-use super::http::respond;
+use super::http::{Client, respond};
+use super::websocket::Handover;
 use super::workers::Workers;
 
 /// Bounds on connections.
@@ -65,10 +66,15 @@ pub async fn serve(
         let Some((stream, peer, slot)) = accepted else {
             continue;
         };
+        let handover = Handover::default();
+        let client = Arc::new(Client {
+            peer,
+            handover: handover.clone(),
+        });
         let service_pipeline = Arc::clone(&pipeline);
         let service = service_fn(move |request| {
-            let pipeline = Arc::clone(&service_pipeline);
-            async move { Ok::<_, Infallible>(respond(&pipeline, request, peer).await) }
+            let (pipeline, client) = (Arc::clone(&service_pipeline), Arc::clone(&client));
+            async move { Ok::<_, Infallible>(respond(&pipeline, request, &client).await) }
         });
         let (server, watcher) = (server.clone(), graceful.watcher());
         let open = pipeline.metrics().connections.clone();
@@ -80,6 +86,9 @@ pub async fn serve(
                     let connection = server.serve_connection_with_upgrades(io, service);
                     if let Err(err) = Eager::new(watcher.watch(connection.into_owned())).await {
                         debug!(%peer, error = %err, "a connection ended badly");
+                    }
+                    if let Some(socket) = handover.take() {
+                        Eager::new(socket.run()).await;
                     }
                 }
                 Err(err) => warn!(%peer, error = %err, "a connection could not be served"),

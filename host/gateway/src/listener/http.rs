@@ -21,23 +21,31 @@ use crate::tenancy::Endpoint;
 
 use super::account::Account;
 use super::reply::{self, Reply};
-use super::{request, sse};
+use super::websocket::Handover;
+use super::{request, sse, websocket};
 
 /// Methods of Streamable HTTP.
 const ALLOWED: &str = "GET, POST, DELETE";
+
+/// Who is at the other end of a connection.
+pub(super) struct Client {
+    pub(super) peer: SocketAddr,
+    /// What the connection goes on as, should it be upgraded.
+    pub(super) handover: Handover,
+}
 
 /// Answers one request.
 pub(super) async fn respond(
     pipeline: &Arc<Pipeline>,
     request: Request<Incoming>,
-    peer: SocketAddr,
+    client: &Client,
 ) -> Reply {
     let (head, body) = request.into_parts();
     let origin = head.headers.get(ORIGIN).cloned();
     let mut reply = match head.uri.path() {
         "/health" | "/health/live" => probe(true),
         "/health/ready" | "/ready" => probe(pipeline.is_ready()),
-        _ => mcp(pipeline, head, body, peer).await,
+        _ => mcp(pipeline, head, body, client).await,
     };
     if let Some(origin) = origin.filter(|origin| pipeline.guard.accepts_origin(origin)) {
         allow_origin(reply.headers_mut(), origin);
@@ -73,9 +81,11 @@ enum Transport {
     Stream,
     /// The messages of HTTP+SSE.
     Messages,
+    WebSocket,
 }
 
-async fn mcp(pipeline: &Arc<Pipeline>, mut head: Parts, body: Incoming, peer: SocketAddr) -> Reply {
+async fn mcp(pipeline: &Arc<Pipeline>, mut head: Parts, body: Incoming, client: &Client) -> Reply {
+    let peer = client.peer;
     let (started, request_id) = (Instant::now(), RequestId::next());
     let (endpoint, transport) = match pin(pipeline, &head) {
         Ok(pinned) => pinned,
@@ -105,6 +115,11 @@ async fn mcp(pipeline: &Arc<Pipeline>, mut head: Parts, body: Incoming, peer: So
         },
         Transport::Stream => sse::open(pipeline, &head, arrival, account).await,
         Transport::Messages => sse::message(pipeline, (&head, body), arrival, account).await,
+        Transport::WebSocket => {
+            let upgrade =
+                websocket::upgrade(pipeline, &mut head, (arrival, account), &client.handover);
+            upgrade.await
+        }
     }
 }
 
@@ -125,6 +140,7 @@ fn pin(pipeline: &Pipeline, head: &Parts) -> Result<(Endpoint, Transport), Refus
         Some((server, "mcp")) => (server, Transport::StreamableHttp),
         Some((server, "sse")) => (server, Transport::Stream),
         Some((server, "messages")) => (server, Transport::Messages),
+        Some((server, "ws")) => (server, Transport::WebSocket),
         Some(_) | None => {
             return Err(Refusal::not_found(
                 "nothing is served at this path; MCP servers are at `/mcp` and `/servers/{server}/mcp`",

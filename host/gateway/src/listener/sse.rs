@@ -13,13 +13,12 @@ use http::request::Parts;
 use http::{Method, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use portcullis_protocol::headers::SESSION_ID;
 use portcullis_protocol::sse::{self, Event};
 
 use crate::call::{Call, Kind};
 use crate::pipeline::{Arrival, Pipeline, Unread};
 use crate::refusal::Refusal;
-use crate::session::Ticket;
+use crate::session::{Session, Ticket};
 
 use super::account::Account;
 use super::reply::{self, Reply};
@@ -54,10 +53,10 @@ pub(super) async fn open(
 
 /// Begins the stream with the address for the client's messages.
 fn announce(mut opened: Reply, server: &str) -> Reply {
-    let Some(session_id) = opened.headers_mut().remove(SESSION_ID) else {
+    let Some(session) = opened.extensions_mut().remove::<Arc<Session>>() else {
         return opened;
     };
-    let session_id = session_id.to_str().unwrap_or_default();
+    let session_id = session.id();
     let event = Event {
         event: Some("endpoint".to_owned()),
         ..Event::message(format!("/servers/{server}/messages?sessionId={session_id}"))
@@ -90,7 +89,7 @@ pub(super) async fn message(
     };
     let taken = pipeline.identify(Arc::clone(&call)).and_then(|known| {
         let session = call.session.get().ok_or_else(no_session)?;
-        let ticket = Ticket::begin(session, &call.message)?;
+        let ticket = Ticket::begin(session, call.message.awaited_under())?;
         Ok((known, ticket))
     });
     let (known, ticket) = match taken {

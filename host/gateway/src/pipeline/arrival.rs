@@ -7,7 +7,7 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use http::HeaderMap;
 use portcullis_protocol::envelope;
-use portcullis_protocol::era::{self, RequestHeaders, classify};
+use portcullis_protocol::era::{self, RequestHeaders, classify, classify_frame};
 use portcullis_protocol::headers::{METHOD, NAME, PROTOCOL_VERSION, SESSION_ID};
 use portcullis_protocol::params::CallParams;
 use portcullis_protocol::revision::{Era, Revision};
@@ -54,14 +54,41 @@ impl Arrival {
     /// # Errors
     /// [`Unread`]: not one JSON-RPC message, or headers and body disagree.
     pub fn message(self, body: Bytes) -> Result<Call, Unread> {
+        let headers = Arc::clone(&self.headers);
+        self.read(body, |parsed| {
+            let headers = request_headers(&headers)?;
+            let era = classify(&headers, parsed)?;
+            let revision = match era {
+                Era::Stateless => Revision::newest_of(Era::Stateless),
+                Era::Session => headers.session_revision().unwrap_or(Revision::UNNAMED),
+            };
+            Ok((era, revision))
+        })
+    }
+
+    /// Of a frame, whose body says everything. `in_session` tells whether `initialize` has come on its connection.
+    ///
+    /// # Errors
+    /// [`Unread`]: not one JSON-RPC message.
+    pub fn frame(self, text: Bytes, in_session: bool) -> Result<Call, Unread> {
+        self.read(text, |parsed| {
+            let era = classify_frame(parsed, in_session)?;
+            Ok((era, Revision::newest_of(era)))
+        })
+    }
+
+    fn read(
+        self,
+        body: Bytes,
+        settle: impl FnOnce(&envelope::Message<'_>) -> Result<(Era, Revision), era::Refusal>,
+    ) -> Result<Call, Unread> {
         let text = text_of(body)?;
         let parsed = envelope::parse_str(&text)?;
         let unread = |refusal: Refusal| Unread {
             id: parsed.id().map(|id| ByteString::from(id.get())),
             refusal: Box::new(refusal),
         };
-        let headers = request_headers(&self.headers).map_err(|err| unread(err.into()))?;
-        let era = classify(&headers, &parsed).map_err(|err| unread(err.into()))?;
+        let (era, revision) = settle(&parsed).map_err(|err| unread(err.into()))?;
         // A name or arguments given twice could mean one thing to a policy and another to the upstream.
         let called = match parsed.method() {
             Some("tools/call" | "prompts/get") => {
@@ -69,10 +96,6 @@ impl Arrival {
                 Some(called.map_err(|err| unread(Refusal::params(err.to_string())))?)
             }
             Some(_) | None => None,
-        };
-        let revision = match era {
-            Era::Stateless => Revision::newest_of(Era::Stateless),
-            Era::Session => headers.session_revision().unwrap_or(Revision::UNNAMED),
         };
         let message = Message::of(&text, &parsed, called.as_ref());
         Ok(self.call(message, era, revision))

@@ -64,8 +64,11 @@ impl Pipeline {
             said.instructions.as_deref(),
         );
         let mut answer = reply::result(id(call), &result);
-        if let Some(session) = opened {
-            name_session(&mut answer, &session);
+        let session_id = opened.and_then(|session| HeaderValue::from_str(session.id()).ok());
+        if let Some(session_id) = session_id {
+            answer
+                .headers_mut()
+                .insert(HeaderName::from_static(SESSION_ID), session_id);
         }
         Ok(answer)
     }
@@ -87,15 +90,6 @@ pub(super) fn end(sessions: &Sessions, tracker: &TaskTracker, session: &Arc<Sess
     if let Ok(runtime) = Handle::try_current() {
         let session = Arc::clone(session);
         tracker.spawn_on(async move { session.conversation.close().await }, &runtime);
-    }
-}
-
-/// Tells the client, or the transport, which session it is.
-pub(super) fn name_session(answer: &mut Reply, session: &Session) {
-    if let Ok(session_id) = HeaderValue::from_str(session.id()) {
-        answer
-            .headers_mut()
-            .insert(HeaderName::from_static(SESSION_ID), session_id);
     }
 }
 

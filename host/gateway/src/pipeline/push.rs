@@ -21,7 +21,7 @@ use super::{Pipeline, downward, lifecycle, streams};
 
 impl Pipeline {
     /// `GET` of a transport that has one connection for everything: opens a session that ends with its stream (MCP
-    /// 2024-11-05, "HTTP with SSE").
+    /// 2024-11-05, "HTTP with SSE"). The session goes with the reply, for the transport.
     pub(super) fn open(&self, call: &Permitted) -> Result<Reply, Refusal> {
         let at = (call.generation.tenant.as_str(), call.server.name.as_str());
         let session = self.sessions.open_channel(at, call.principal())?;
@@ -37,7 +37,7 @@ impl Pipeline {
         let (edition, keep_alive) = (call.server.catalogue.edition(), self.limits.keep_alive);
         let body = streams::of_pushes((&session, None), Some(held), edition, keep_alive);
         let mut opened = reply::events(body);
-        lifecycle::name_session(&mut opened, &session);
+        opened.extensions_mut().insert(session);
         Ok(opened)
     }
 

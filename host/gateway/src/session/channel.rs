@@ -11,7 +11,6 @@ use http::StatusCode;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
-use crate::call::{Kind, Message};
 use crate::refusal::{Refusal, code};
 
 use super::Session;
@@ -78,7 +77,7 @@ struct UnderWay {
 pub struct Ticket {
     session: Arc<Session>,
     number: u64,
-    /// JSON-RPC id, as written, of a request.
+    /// JSON-RPC id, as written, under which a reply is awaited.
     pub request_id: Option<ByteString>,
     /// Cancelled when the client takes the message back, or the session ends.
     pub taken_back: CancellationToken,
@@ -148,16 +147,15 @@ impl Channel {
 }
 
 impl Ticket {
-    /// For one message of a session that lives on a connection.
+    /// For one message of a session that lives on a connection; with the id, as written, under which a reply is awaited.
     ///
     /// # Errors
     /// [`ChannelError`]
-    pub fn begin(session: &Arc<Session>, message: &Message) -> Result<Self, ChannelError> {
+    pub fn begin(
+        session: &Arc<Session>,
+        request_id: Option<ByteString>,
+    ) -> Result<Self, ChannelError> {
         let taken_back = session.ended.child_token();
-        let request_id = match message.kind {
-            Kind::Request => message.id.clone(),
-            Kind::Notification | Kind::Response | Kind::Open | Kind::Listen | Kind::End => None,
-        };
         let number = match &session.channel {
             Some(channel) => channel.begin(request_id.clone(), taken_back.clone())?,
             None => 0,

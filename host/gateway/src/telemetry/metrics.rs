@@ -99,6 +99,8 @@ pub struct Metrics {
     pub connections: IntGauge,
     /// Live sessions.
     pub sessions: IntGauge,
+    /// WebSockets that have ended, by the code of RFC 6455: 1000 where the client closed it.
+    pub websocket_closes: IntCounterVec,
     bindings: Mutex<Vec<Weak<Binding>>>,
 }
 
@@ -142,6 +144,13 @@ impl Metrics {
             )?,
             connections: IntGauge::new("portcullis_connections", "Open client connections")?,
             sessions: IntGauge::new("portcullis_sessions", "Live MCP sessions")?,
+            websocket_closes: IntCounterVec::new(
+                Opts::new(
+                    "portcullis_websocket_closes_total",
+                    "WebSockets that have ended, by close code; 1000 where the client closed it",
+                ),
+                &["code"],
+            )?,
             bindings: Mutex::default(),
             registry,
         };
@@ -158,6 +167,8 @@ impl Metrics {
         self.registry.register(Box::new(self.generation.clone()))?;
         self.registry.register(Box::new(self.unpinned.clone()))?;
         self.registry.register(Box::new(self.connections.clone()))?;
+        self.registry
+            .register(Box::new(self.websocket_closes.clone()))?;
         self.registry.register(Box::new(self.sessions.clone()))
     }
 

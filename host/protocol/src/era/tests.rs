@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::envelope;
+use crate::error::{INVALID_PARAMS, METHOD_NOT_FOUND, UNSUPPORTED_VERSION};
 
 /// A message as a client sends it: what it shows, its headers, its method (empty for what is no request), its params
 /// or whole body. `@D`, `@C` and `@X` stand for the `_meta` of the newest, an older and an unknown revision.
@@ -299,4 +300,41 @@ fn what_callers_send_is_repeated_within_bounds() {
     let list = envelope::parse_str(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#).unwrap();
     let refusal = classify(&headers, &list).unwrap_err();
     assert!(refusal.public_message().len() < 400);
+}
+
+#[test]
+fn the_body_of_a_frame_says_everything() {
+    let request = |method: &str, params: &str| {
+        let params = params
+            .replace("@D", &meta(D))
+            .replace("@C", &meta(C))
+            .replace("@X", &meta(X));
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{{params}}}}}"#)
+    };
+    let no_capabilities = format!(r#""_meta":{{"{META_PROTOCOL_VERSION}":"{D}"}}"#);
+    for (message, in_session, want) in [
+        (request("tools/list", "@D"), true, Ok(Era::Stateless)),
+        (request("tools/list", "@D"), false, Ok(Era::Stateless)),
+        (request("tools/list", ""), false, Ok(Era::Session)),
+        (request("tools/list", "@C"), true, Ok(Era::Session)),
+        (request("initialize", "@C"), false, Ok(Era::Session)),
+        (request("initialize", "@X"), false, Ok(Era::Session)),
+        (request("initialize", "@D"), false, Err(METHOD_NOT_FOUND)),
+        (request("ping", "@D"), true, Err(METHOD_NOT_FOUND)),
+        (request("tools/list", "@X"), true, Err(UNSUPPORTED_VERSION)),
+        (request("server/discover", ""), true, Err(INVALID_PARAMS)),
+        (
+            request("tools/list", &no_capabilities),
+            false,
+            Err(INVALID_PARAMS),
+        ),
+        (NOTIFICATION.to_owned(), false, Ok(Era::Stateless)),
+        (NOTIFICATION.to_owned(), true, Ok(Era::Session)),
+        (RESPONSE.to_owned(), false, Ok(Era::Session)),
+        (RESPONSE.to_owned(), true, Ok(Era::Session)),
+    ] {
+        let decided = classify_frame(&envelope::parse_str(&message).unwrap(), in_session);
+        let decided = decided.map_err(|refusal| refusal.code());
+        assert_eq!(decided, want, "{message}");
+    }
 }
