@@ -203,6 +203,33 @@ async fn callers_without_sessions_have_a_process_each() {
 }
 
 #[tokio::test]
+async fn a_caller_without_sessions_answers_what_its_process_asks() {
+    let spec = with_sessions(example_command("cmd", &[]));
+    let scene = Scene::of("asking-again", spec).await;
+    let (alice, bob) = (scene.stateless(&scene.alice), scene.stateless(&scene.bob));
+    let able = json!({ "io.modelcontextprotocol/clientCapabilities": { "sampling": {} } });
+    let call = json!({ "name": "cmd__test_sampling", "arguments": { "prompt": "Which colour?" }, "_meta": able });
+    let mut asked = Vec::new();
+    for (peer, colour) in [(&alice, "Teal."), (&bob, "Ochre.")] {
+        let reply = peer.request("tools/call", call.clone()).await;
+        let result = reply.result();
+        assert_eq!(result["resultType"], "input_required", "{}", reply.shown());
+        asked.push((peer, colour, result));
+    }
+    // The second is answered first.
+    for (peer, colour, result) in asked.into_iter().rev() {
+        let questions = result["inputRequests"].as_object().expect("questions");
+        let (key, question) = questions.iter().next().expect("a question");
+        assert_eq!(question["method"], "sampling/createMessage");
+        let mut again = call.clone();
+        again["inputResponses"] = json!({ key: sampled(colour) });
+        again["requestState"] = result["requestState"].clone();
+        let reply = peer.request("tools/call", again).await;
+        assert_eq!(reply.text_content(), format!("LLM response: {colour}"));
+    }
+}
+
+#[tokio::test]
 async fn the_reference_server_asks_for_roots_and_lists_what_is_for_able_clients() {
     let scene = Scene::of("roots", with_sessions(everything_command())).await;
     let (peer, mut pushed) = scene.session().await;

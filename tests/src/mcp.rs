@@ -201,7 +201,8 @@ impl Peer {
         self.session.as_deref().expect("a session")
     }
 
-    /// One request, as its era writes it; it can still be changed.
+    /// One request, as its era writes it; it can still be changed. Who has no session offers nothing, unless the params
+    /// say so.
     ///
     /// # Panics
     /// Never.
@@ -218,10 +219,8 @@ impl Peer {
                 "io.modelcontextprotocol/protocolVersion".into(),
                 json!(STATELESS_REVISION),
             );
-            meta.insert(
-                "io.modelcontextprotocol/clientCapabilities".into(),
-                json!({}),
-            );
+            meta.entry("io.modelcontextprotocol/clientCapabilities")
+                .or_insert_with(|| json!({}));
         }
         let name = params
             .get("name")

@@ -92,11 +92,9 @@ impl Upstream {
     ) -> Self {
         let name: Arc<str> = Arc::from(name);
         let introduced = Arc::new(Introduced::new(&name));
-        let changes = Changes::new(&shared.stop);
         let transport = match credential {
             Ok(credential) => {
-                let learnt = (&introduced, &changes);
-                Transport::new(&name, (spec, credential), (meters, learnt), shared)
+                Transport::new(&name, (spec, credential), (meters, &introduced), shared)
             }
             Err(reason) => Transport::Broken(reason),
         };
@@ -110,7 +108,7 @@ impl Upstream {
             limits: Arc::clone(&shared.limits),
             meters: Arc::clone(meters),
             load: Load::default(),
-            changes,
+            changes: Changes::new(&shared.stop),
             tracker: shared.tracker.clone(),
             introduced,
             transport,
@@ -227,7 +225,7 @@ impl Transport {
     fn new(
         name: &Arc<str>,
         (spec, credential): (&UpstreamSpec, Option<Arc<Credential>>),
-        (meters, (introduced, changes)): (&Arc<Meters>, (&Arc<Introduced>, &Changes)),
+        (meters, introduced): (&Arc<Meters>, &Arc<Introduced>),
         shared: &Shared,
     ) -> Self {
         let timeout = Duration::from_millis(spec.timeout_ms.max(1));
@@ -259,7 +257,7 @@ impl Transport {
                     processes: shared.processes.clone(),
                     stop: shared.stop.child_token(),
                     era: Mutex::default(),
-                    announced: changes.announced(),
+                    changes: tokio::sync::watch::Sender::new(0),
                 };
                 Self::Stdio(StdioUpstream::new(setup, timeout))
             }

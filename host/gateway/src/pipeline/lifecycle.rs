@@ -44,7 +44,7 @@ impl Pipeline {
         let offered = client_capabilities(asked.capabilities);
         let opening = Opening {
             revision,
-            capabilities: Some(&offered),
+            capabilities: &offered,
             edition: *call.server.catalogue.edition().borrow(),
         };
         let opened = match call.session.get() {

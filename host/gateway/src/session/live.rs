@@ -35,8 +35,8 @@ pub(super) struct Owner {
 pub struct Opening<'a> {
     /// The revision that both speak.
     pub revision: Revision,
-    /// What the client offers to servers, as JSON text; none for callers without a session.
-    pub capabilities: Option<&'a str>,
+    /// What the client offers to servers, as JSON text.
+    pub capabilities: &'a str,
     /// The server's lists as they are now.
     pub edition: Edition,
 }
@@ -101,9 +101,8 @@ impl Session {
     pub fn settle(&self, opening: Opening<'_>) -> bool {
         let is_first = self.settled.set(opening.revision).is_ok();
         if is_first {
-            if let Some(capabilities) = opening.capabilities {
-                self.conversation.introduce(capabilities);
-            }
+            let (revision, capabilities) = (opening.revision, opening.capabilities);
+            self.conversation.introduce(revision.era(), capabilities);
             *self.edition.lock().unwrap_or_else(PoisonError::into_inner) = Some(opening.edition);
         }
         is_first

@@ -9,7 +9,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use foldhash::HashMap;
 use foldhash::quality::RandomState;
 use http::StatusCode;
-use portcullis_protocol::revision::Revision;
+use portcullis_protocol::revision::{Era, Revision};
 use prometheus::IntGauge;
 use thiserror::Error;
 
@@ -205,8 +205,8 @@ impl Sessions {
         }
         let session = Session::new(String::new(), owner.0.clone(), self.limits.log);
         session.settle(Opening {
-            revision: Revision::newest(),
-            capabilities: Some(capabilities),
+            revision: Revision::newest_of(Era::Stateless),
+            capabilities,
             edition: Edition::default(),
         });
         session.note_use(self.now_ms());
@@ -304,8 +304,6 @@ fn owner((tenant, server): (&str, &str), principal: &str) -> Owner {
 
 #[cfg(test)]
 mod tests {
-    use portcullis_protocol::revision::Era;
-
     use super::*;
 
     fn sessions(sessions_max: usize, ttl: Duration) -> Sessions {
@@ -326,7 +324,7 @@ mod tests {
     const AT: (&str, &str) = ("acme", "tools");
     const OPENING: Opening<'static> = Opening {
         revision: Revision::newest_of(Era::Session),
-        capabilities: Some("{}"),
+        capabilities: "{}",
         edition: [0; 4],
     };
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use futures_util::future::join_all;
+use portcullis_protocol::revision::Era;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::error::UpstreamError;
@@ -52,12 +53,20 @@ impl Listener {
 /// Who is behind a conversation.
 #[derive(Debug)]
 pub(super) struct Client {
-    /// What it offers to servers, as JSON text; nothing where it has no session and nobody could ask it anything.
-    capabilities: OnceLock<Box<str>>,
+    /// What it offers to servers, once it has introduced itself.
+    offer: OnceLock<Offer>,
     /// Takes what upstreams send outside of replies, where somebody wants it.
     inbox: Mutex<Option<Arc<dyn Inbox>>>,
     /// Stops whoever reads for the inbox.
     ended: CancellationToken,
+}
+
+/// What somebody offers to servers.
+#[derive(Debug)]
+struct Offer {
+    era: Era,
+    /// As JSON text.
+    capabilities: Box<str>,
 }
 
 /// A session that is open, being opened, or about to be.
@@ -72,7 +81,7 @@ pub(super) struct Slot {
 }
 
 impl Default for Conversation {
-    /// Of somebody without a session: the gateway itself, a stateless caller, or a client that has not introduced itself.
+    /// Of somebody who offers nothing: the gateway itself, or a client that has not introduced itself.
     fn default() -> Self {
         Self {
             uid: NEXT_UID.fetch_add(1, Ordering::Relaxed),
@@ -80,7 +89,7 @@ impl Default for Conversation {
             watched: Mutex::default(),
             seats: Mutex::default(),
             client: Arc::new(Client {
-                capabilities: OnceLock::new(),
+                offer: OnceLock::new(),
                 inbox: Mutex::default(),
                 ended: CancellationToken::new(),
             }),
@@ -93,14 +102,25 @@ impl Conversation {
     #[must_use]
     pub fn new(capabilities: &str) -> Self {
         let conversation = Self::default();
-        conversation.introduce(capabilities);
+        conversation.introduce(Era::Session, capabilities);
         conversation
     }
 
-    /// It is of a session whose client has these capabilities, a JSON text, and upstreams are told of them from now on.
+    /// Of a caller without sessions who has these capabilities, a JSON text.
+    #[must_use]
+    pub fn stateless(capabilities: &str) -> Self {
+        let conversation = Self::default();
+        conversation.introduce(Era::Stateless, capabilities);
+        conversation
+    }
+
+    /// It is of a client of that era with these capabilities, a JSON text, and upstreams are told of them from now on.
     /// That is said once.
-    pub fn introduce(&self, capabilities: &str) {
-        self.client.capabilities.get_or_init(|| capabilities.into());
+    pub fn introduce(&self, era: Era, capabilities: &str) {
+        self.client.offer.get_or_init(|| Offer {
+            era,
+            capabilities: capabilities.into(),
+        });
     }
 
     /// What its client offers to servers, as JSON text.
@@ -262,12 +282,15 @@ impl Slot {
 impl Client {
     /// What upstreams are told that it can do, as JSON text.
     pub(super) fn capabilities(&self) -> &str {
-        self.capabilities.get().map_or(CAPABILITIES, |own| own)
+        let offer = self.offer.get();
+        offer.map_or(CAPABILITIES, |offer| &offer.capabilities)
     }
 
     /// Whether it has a session.
     pub(super) fn has_session(&self) -> bool {
-        self.capabilities.get().is_some()
+        self.offer
+            .get()
+            .is_some_and(|offer| offer.era == Era::Session)
     }
 
     /// Cancelled when the conversation ends.

@@ -46,7 +46,7 @@ use super::metrics::Meters;
 use super::outgoing::{self, Outgoing};
 use super::reply::{ReplyKind, UpstreamBody, UpstreamReply};
 use crate::model::ProcessScope;
-use audience::Audience;
+use audience::{Audience, Kind};
 use claims::Claims;
 use events::{Begun, Waiting};
 use keeper::Keeper;
@@ -85,8 +85,8 @@ pub(super) struct Setup {
     pub(super) stop: CancellationToken,
     /// The era of the last process; a command hardly ever changes it.
     pub(super) era: Mutex<Option<Era>>,
-    /// Counts how often a process said that one of its lists has changed.
-    pub(super) announced: Arc<watch::Sender<u64>>,
+    /// How often a process said that one of its lists has changed.
+    pub(super) changes: watch::Sender<u64>,
 }
 
 impl Setup {
@@ -99,7 +99,7 @@ impl Setup {
     }
 
     fn note_change(&self) {
-        self.announced.send_modify(|announced| *announced += 1);
+        self.changes.send_modify(|changes| *changes += 1);
     }
 }
 
@@ -134,6 +134,11 @@ impl StdioUpstream {
             Ok(process) => Ok(process?.era()),
             Err(_elapsed) => Err(self.timed_out()),
         }
+    }
+
+    /// Counts how often one of its lists has changed.
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.setup.changes.subscribe()
     }
 
     /// Sends a request; answers when the reply has begun.
@@ -212,13 +217,13 @@ impl StdioUpstream {
             let params = params.map_err(untranslatable)?;
             return Ok(Some(outgoing::message(None, CANCELLED, Some(&params))));
         }
-        match (process.audience.client(), process.era()) {
-            (Some(_), Era::Session) => {
+        match (process.audience.kind(), process.era()) {
+            (Kind::Session(_), Era::Session) => {
                 outgoing::compose_notification(out, Era::Session, process.revision())
                     .map(Some)
                     .map_err(untranslatable)
             }
-            (Some(_), Era::Stateless) | (None, _) => Ok(None),
+            (Kind::Session(_), Era::Stateless) | (Kind::Caller | Kind::All, _) => Ok(None),
         }
     }
 
@@ -305,10 +310,10 @@ impl StdioUpstream {
                 kind: ReplyKind::Events,
                 content_length: None,
                 body: UpstreamBody::process(&self.setup.name, event, ProcessEvents::new(waiting)),
-                asker: process
-                    .audience
-                    .client()
-                    .map(|_session| Asker::process(process)),
+                asker: match process.audience.scope() {
+                    ProcessScope::Session => Some(Asker::process(process)),
+                    ProcessScope::Shared => None,
+                },
             },
         }
     }

@@ -19,12 +19,22 @@ use crate::upstream::outgoing::CAPABILITIES;
 /// all of them.
 const EVERYTHING: &str = r#"{"roots":{},"sampling":{},"elicitation":{"form":{},"url":{}}}"#;
 
+/// Who the callers of a process are.
+#[derive(Debug)]
+pub(super) enum Kind {
+    /// All callers there are: each hears what it asked for, and nobody can be asked anything.
+    All,
+    /// One caller without sessions, in several calls at a time. It hears what it asked for; what is said and asked while
+    /// a single call is under way belongs to that call.
+    Caller,
+    /// One session, which hears everything and can be asked at any time.
+    Session(Arc<Mailbox>),
+}
+
 /// The callers of a process.
 #[derive(Debug)]
 pub(super) struct Audience {
-    scope: ProcessScope,
-    /// The session that has the process to itself, where one has. It hears everything, and can be asked.
-    client: Option<Arc<Mailbox>>,
+    kind: Kind,
     /// What the process is told that its client can do, as JSON text.
     capabilities: Box<str>,
     table: Mutex<Table<Arc<Mailbox>>>,
@@ -38,44 +48,41 @@ impl Audience {
             ProcessScope::Shared => CAPABILITIES,
             ProcessScope::Session => EVERYTHING,
         };
-        Self::of_many(ProcessScope::Shared, capabilities)
+        Self::of(Kind::All, capabilities)
     }
 
-    /// Of a process for one caller without sessions, who may have several conversations.
-    pub(super) fn of_caller() -> Self {
-        Self::of_many(ProcessScope::Session, CAPABILITIES)
-    }
-
-    fn of_many(scope: ProcessScope, capabilities: &str) -> Self {
-        Self {
-            scope,
-            client: None,
-            capabilities: capabilities.into(),
-            table: Mutex::default(),
-        }
+    /// Of a process for one caller without sessions.
+    pub(super) fn of_caller(client: &Client) -> Self {
+        Self::of(Kind::Caller, client.capabilities())
     }
 
     /// Of a process for one session.
     pub(super) fn of_session(uid: u64, client: &Arc<Client>, setup: &Setup) -> Self {
         let mailbox = Arc::new(Mailbox::open(client, setup));
-        let mut table = Table::default();
-        table.join(uid, || Arc::clone(&mailbox));
+        let kind = Kind::Session(Arc::clone(&mailbox));
+        let audience = Self::of(kind, client.capabilities());
+        audience.table().join(uid, || mailbox);
+        audience
+    }
+
+    fn of(kind: Kind, capabilities: &str) -> Self {
         Self {
-            scope: ProcessScope::Session,
-            client: Some(mailbox),
-            capabilities: client.capabilities().into(),
-            table: Mutex::new(table),
+            kind,
+            capabilities: capabilities.into(),
+            table: Mutex::default(),
         }
+    }
+
+    pub(super) fn kind(&self) -> &Kind {
+        &self.kind
     }
 
     /// Who shares the process.
     pub(super) fn scope(&self) -> ProcessScope {
-        self.scope
-    }
-
-    /// The session that has the process to itself.
-    pub(super) fn client(&self) -> Option<&Mailbox> {
-        self.client.as_deref()
+        match self.kind {
+            Kind::All => ProcessScope::Shared,
+            Kind::Caller | Kind::Session(_) => ProcessScope::Session,
+        }
     }
 
     pub(super) fn capabilities(&self) -> &str {

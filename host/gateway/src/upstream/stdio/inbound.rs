@@ -15,8 +15,9 @@ use portcullis_protocol::splice;
 use serde_json::value::RawValue;
 use tokio::process::ChildStdout;
 
+use super::audience::Kind;
 use super::lines::{Line, Lines};
-use super::mailbox::{Mailbox, Undelivered};
+use super::mailbox::Undelivered;
 use super::process::{self, Process};
 use crate::model::ProcessScope;
 use crate::upstream::restore::{PROGRESS, PROGRESS_TOKEN};
@@ -98,36 +99,36 @@ fn changed(process: &Arc<Process>) {
 fn told(process: &Arc<Process>, method: &str, params: Option<&RawValue>, text: &str) {
     let audience = &process.audience;
     let params = params.map(RawValue::get).unwrap_or_default();
-    match (audience.client(), method) {
-        (Some(client), _) => match pass(process, client, text) {
-            Ok(()) | Err(Undelivered::NobodyListens) => {}
-            Err(Undelivered::Full) => process.setup.meters.dropped.inc(),
-        },
-        (None, LOG) => {
-            if let Some(level) = log_level(params) {
-                audience.log(process, level, text);
-            }
-        }
-        (None, RESOURCE_UPDATED) => {
+    match (audience.kind(), method) {
+        (Kind::All | Kind::Caller, RESOURCE_UPDATED) => {
             if let Some(uri) = updated_uri(params) {
                 audience.updated(process, &uri, text);
             }
         }
+        (Kind::All, LOG) => {
+            if let Some(level) = log_level(params) {
+                audience.log(process, level, text);
+            }
+        }
         // Nobody asked for anything else.
-        (None, _) => {}
+        (Kind::All, _) => {}
+        (Kind::Caller | Kind::Session(_), _) => match pass(process, text) {
+            Ok(()) | Err(Undelivered::NobodyListens) => {}
+            Err(Undelivered::Full) => process.setup.meters.dropped.inc(),
+        },
     }
 }
 
-/// What a process asks: the client of the session that has it to itself, or nobody.
+/// What a process asks of those whom it serves.
 fn asked(process: &Arc<Process>, request: &Request<'_>, text: &str) {
     let refuse = |code, why| error_body(Some(request.id), code, why, None);
-    let reply = match (&*request.method, process.audience.client()) {
-        ("ping", _) => result_body(request.id.get(), "{}"),
-        (_, None) => refuse(METHOD_NOT_FOUND, "Not offered by this client."),
-        (_, Some(client)) => match pass(process, client, text) {
+    let reply = if request.method == "ping" {
+        result_body(request.id.get(), "{}")
+    } else {
+        match pass(process, text) {
             Ok(()) => return,
             Err(Undelivered::NobodyListens) => {
-                refuse(METHOD_NOT_FOUND, "The client does not listen.")
+                refuse(METHOD_NOT_FOUND, "No client can be asked this now.")
             }
             Err(Undelivered::Full) => {
                 process.setup.meters.dropped.inc();
@@ -136,7 +137,7 @@ fn asked(process: &Arc<Process>, request: &Request<'_>, text: &str) {
                     "Too much waits for the client. Ask again later.",
                 )
             }
-        },
+        }
     };
     if !process.try_send(process::line(&reply)) {
         skip(
@@ -146,13 +147,21 @@ fn asked(process: &Arc<Process>, request: &Request<'_>, text: &str) {
     }
 }
 
-/// Into the reply of a call, where one is under way, or else to the stream of what belongs to none.
-fn pass(process: &Arc<Process>, client: &Mailbox, text: &str) -> Result<(), Undelivered> {
-    match process.pending.newest_open() {
-        Some(events) => events
+/// Into the reply of a call, where it belongs to one, or else to the stream of what belongs to none.
+fn pass(process: &Arc<Process>, text: &str) -> Result<(), Undelivered> {
+    let kind = process.audience.kind();
+    let open = match kind {
+        Kind::All => None,
+        // Who called may be one of many, so nobody must hear what another is asked.
+        Kind::Caller => process.pending.only_open(),
+        Kind::Session(_) => process.pending.newest_open(),
+    };
+    match (open, kind) {
+        (Some(events), _) => events
             .try_send(Bytes::copy_from_slice(text.as_bytes()))
             .map_err(|_full| Undelivered::Full),
-        None => client.post(process, text),
+        (None, Kind::Session(mailbox)) => mailbox.post(process, text),
+        (None, Kind::All | Kind::Caller) => Err(Undelivered::NobodyListens),
     }
 }
 

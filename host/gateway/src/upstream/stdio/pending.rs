@@ -124,6 +124,16 @@ impl Pending {
         newest.events.clone()
     }
 
+    /// The way into the reply of the only call that is open, where there is just one.
+    pub(super) fn only_open(&self) -> Option<mpsc::Sender<Bytes>> {
+        let calls = self.lock();
+        let mut open = calls.as_ref()?.values().filter(|call| call.is_open);
+        match (open.next(), open.next()) {
+            (Some(only), None) => only.events.clone(),
+            (Some(_), Some(_)) | (None, _) => None,
+        }
+    }
+
     /// The id under which a conversation's request went out.
     pub(super) fn find(&self, conversation: u64, client_id: &str) -> Option<u64> {
         let calls = self.lock();

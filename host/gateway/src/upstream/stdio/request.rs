@@ -12,6 +12,7 @@ use super::Setup;
 use super::events::Waiting;
 use super::pending::{Caller, OnLeave};
 use super::process::{self, Process};
+use crate::model::ProcessScope;
 use crate::upstream::error::UpstreamError;
 use crate::upstream::outgoing::{self, Outgoing};
 
@@ -37,7 +38,7 @@ pub(super) fn of_caller(
         conversation: uid,
         id: Box::from(out.id),
         token: composed.token,
-        is_open: process.audience.client().is_some() && OPEN.contains(&out.method),
+        is_open: process.audience.scope() == ProcessScope::Session && OPEN.contains(&out.method),
     };
     let waiting = process.register(id, caller, on_leave)?;
     Ok((waiting, process::line(&composed.body)))

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::Setup;
-use super::audience::Audience;
+use super::audience::{Audience, Kind};
 use super::claims::Claims;
 use super::keeper::Keeper;
 use super::mailbox::Mailbox;
@@ -44,7 +44,7 @@ impl Seat {
         let audience = if has_session {
             Audience::of_session(uid, client, setup)
         } else {
-            Audience::of_caller()
+            Audience::of_caller(client)
         };
         let keeper = Keeper::new(setup, audience, Some(Arc::clone(claims)));
         if !has_session {
@@ -84,10 +84,11 @@ impl Seat {
         table.join(self.uid, || Arc::new(Mailbox::open(client, setup)));
     }
 
-    /// Ends a process of its own, though calls still wait for it. Where there are guests, they stay.
+    /// Ends the process of a session, though calls still wait for it. Others end with their last seat.
     pub(in crate::upstream) fn close(&self) {
-        if self.keeper.audience.client().is_some() {
-            self.keeper.close();
+        match self.keeper.audience.kind() {
+            Kind::Session(_) => self.keeper.close(),
+            Kind::Caller | Kind::All => {}
         }
     }
 }

@@ -124,12 +124,39 @@ async fn a_question_that_nobody_can_hear_is_refused() {
     drop(call(&upstream, &conversation, json!({"after": [roots]})).await);
     refused(&upstream, &conversation).await;
 
-    // A client without sessions cannot be asked in the course of its call either.
-    let stateless = Conversation::default();
-    let params = stateless_params("info", json!({"before": [roots]}), None);
-    let reply = ask(&upstream, &stateless, tool(Era::Stateless, "1", &params)).await;
-    assert_eq!(messages(reply.unwrap()).await.len(), 1);
-    refused(&upstream, &stateless).await;
+    bed.upstreams.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_caller_without_sessions_is_asked_in_the_course_of_its_only_call() {
+    let bed = Bed::with(quick());
+    let upstream = python(&bed);
+    let caller = Conversation::stateless(CLIENT);
+    let roots = json!({"id": "r", "method": "roots/list"});
+    let asks = stateless_params("info", json!({"before": [roots]}), None);
+    let asks = tool(Era::Stateless, "1", &asks);
+    let mut reply = Unfolding::new(ask(&upstream, &caller, asks).await.unwrap());
+    reply.answer("roots/list", json!({"roots": []})).await;
+    let told = reply.next().await.unwrap()["result"].take();
+    assert_eq!(
+        told["wishes"][0],
+        serde_json::from_str::<Value>(CLIENT).unwrap()
+    );
+    assert_eq!((reply.next().await, upstream.in_flight()), (None, 0));
+    let told = info(&upstream, &caller).await;
+    assert_eq!(told["answers"], json!({"r": {"result": {"roots": []}}}));
+
+    // With two calls under way nobody knows which of them asks, and they may be of two people.
+    let holds = stateless_params("info", json!({"hold": true}), None);
+    let holds = ask(&upstream, &caller, tool(Era::Stateless, "2", &holds));
+    let (held, asked) = tokio::join!(holds, async {
+        until("a call is held", || upstream.in_flight() == 1).await;
+        ask(&upstream, &caller, asks).await
+    });
+    for reply in [held, asked] {
+        assert_eq!(messages(reply.unwrap()).await.len(), 1);
+    }
+    refused(&upstream, &caller).await;
     bed.upstreams.shutdown().await;
 }
 
@@ -260,7 +287,7 @@ async fn an_idle_process_of_a_caller_without_sessions_makes_room() {
         ..quick()
     });
     let upstream = python(&bed);
-    let [alice, bob] = [(); 2].map(|()| Conversation::default());
+    let [alice, bob] = [(); 2].map(|()| Conversation::stateless("{}"));
     let first = pid(&upstream, &alice).await;
     assert_eq!(pid(&upstream, &alice).await, first, "it is used again");
     let second = pid(&upstream, &bob).await;
@@ -285,7 +312,7 @@ async fn who_watches_a_resource_shares_the_process_of_its_caller_and_keeps_it() 
         ..quick()
     });
     let upstream = python(&bed);
-    let [alice, bob] = [(); 2].map(|()| Conversation::default());
+    let [alice, bob] = [(); 2].map(|()| Conversation::stateless("{}"));
     let ears = Ears::open();
     let uris = vec!["test://a".to_owned()];
     let watch = upstream.watch(&alice, uris, Arc::clone(&ears) as Arc<dyn Inbox>);

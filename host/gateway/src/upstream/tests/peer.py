@@ -1,9 +1,10 @@
 # A small MCP server over standard input and output. $MODE says how it misbehaves. Calls bring what it is to say before
-# and after its answer; what it was answered and asked to tell is in every answer.
+# and after its answer, or have it hold the answer back until the next call; what it was answered and asked to tell is in
+# every answer.
 import json, os, signal, subprocess, sys
 
 mode = os.environ.get("MODE", "")
-answers, wishes, child = {}, [], None
+answers, wishes, held, child = {}, [], [], None
 
 
 def send(message):
@@ -29,9 +30,11 @@ def answer(message):
             send(said)
         if arguments.get("crash"):
             os._exit(70)
-        send({"id": id, "result": {
-            "pid": os.getpid(), "child": child, "env": sorted(os.environ), "answers": answers, "wishes": wishes,
-            "meta": params.get("_meta"), "arguments": params.get("arguments")}})
+        held.append(id)
+        while held and not arguments.get("hold"):
+            send({"id": held.pop(), "result": {
+                "pid": os.getpid(), "child": child, "env": sorted(os.environ), "answers": answers, "wishes": wishes,
+                "meta": params.get("_meta"), "arguments": params.get("arguments")}})
         for said in arguments.get("after", []) * arguments.get("times", 1):
             send(said)
     elif method in ("resources/subscribe", "resources/unsubscribe", "logging/setLevel"):
