@@ -194,6 +194,12 @@ async fn sessions_with_processes_of_their_own_never_hear_of_each_other() {
 #[tokio::test]
 async fn callers_without_sessions_have_a_process_each() {
     let scene = Scene::of("principals", with_sessions(example_command("cmd", &[]))).await;
+    let shown = scene
+        .stage
+        .admin()
+        .get("/api/v1/tenants/principals/upstreams/cmd")
+        .await;
+    assert_eq!(shown.ok()["process"], "session");
     let (alice, bob) = (scene.stateless(&scene.alice), scene.stateless(&scene.bob));
     let pids = [pid(&alice).await, pid(&bob).await];
     assert_ne!(pids[0], pids[1]);

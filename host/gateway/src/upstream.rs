@@ -42,7 +42,7 @@ pub use list::List;
 pub use oauth::{
     AnswerError, Asked, AuthorizationState, AuthorizationView, Callback, ConsentError, OauthError,
 };
-pub use outgoing::Outgoing;
+pub use outgoing::{EVERYTHING, Outgoing};
 pub use registry::Upstreams;
 pub use reply::{ReplyKind, UpstreamBody, UpstreamReply};
 pub use watch::Watch;
@@ -92,9 +92,11 @@ impl Upstream {
     ) -> Self {
         let name: Arc<str> = Arc::from(name);
         let introduced = Arc::new(Introduced::new(&name));
+        let changes = Changes::new(&shared.stop);
         let transport = match credential {
             Ok(credential) => {
-                Transport::new(&name, (spec, credential), (meters, &introduced), shared)
+                let learnt = (&introduced, &changes);
+                Transport::new(&name, (spec, credential), (meters, learnt), shared)
             }
             Err(reason) => Transport::Broken(reason),
         };
@@ -108,7 +110,7 @@ impl Upstream {
             limits: Arc::clone(&shared.limits),
             meters: Arc::clone(meters),
             load: Load::default(),
-            changes: Changes::new(&shared.stop),
+            changes,
             tracker: shared.tracker.clone(),
             introduced,
             transport,
@@ -225,7 +227,7 @@ impl Transport {
     fn new(
         name: &Arc<str>,
         (spec, credential): (&UpstreamSpec, Option<Arc<Credential>>),
-        (meters, introduced): (&Arc<Meters>, &Arc<Introduced>),
+        (meters, (introduced, changes)): (&Arc<Meters>, (&Arc<Introduced>, &Changes)),
         shared: &Shared,
     ) -> Self {
         let timeout = Duration::from_millis(spec.timeout_ms.max(1));
@@ -257,7 +259,7 @@ impl Transport {
                     processes: shared.processes.clone(),
                     stop: shared.stop.child_token(),
                     era: Mutex::default(),
-                    changes: tokio::sync::watch::Sender::new(0),
+                    announced: changes.announced(),
                 };
                 Self::Stdio(StdioUpstream::new(setup, timeout))
             }

@@ -12,7 +12,7 @@ use portcullis_sandbox::Identity;
 use crate::call::{Call, Kind};
 use crate::policy::Permitted;
 use crate::refusal::Refusal;
-use crate::upstream::Conversation;
+use crate::upstream::{Conversation, EVERYTHING};
 
 use super::{Session, SessionError, Sessions};
 
@@ -82,10 +82,6 @@ fn offered(call: &Permitted) -> String {
         _ => offered,
     }
 }
-
-/// All that a client can offer.
-const EVERYTHING: &str =
-    r#"{"elicitation":{"form":{},"url":{}},"roots":{},"sampling":{"context":{},"tools":{}}}"#;
 
 /// Whether a session comes of it.
 fn opens_one(call: &Call) -> bool {

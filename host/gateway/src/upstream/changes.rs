@@ -32,6 +32,11 @@ impl Changes {
         }
     }
 
+    /// Where changes are announced.
+    pub(super) fn announced(&self) -> Arc<watch::Sender<u64>> {
+        Arc::clone(&self.announced)
+    }
+
     /// Cancelled with the upstream.
     pub(super) fn stop(&self) -> CancellationToken {
         self.in_use.token().child_token()
@@ -50,6 +55,7 @@ impl Upstream {
     }
 
     fn follow(self: &Arc<Self>) {
+        // Processes announce what they say without being followed.
         let Transport::Http(_) = &self.transport else {
             return;
         };

@@ -14,6 +14,9 @@ use portcullis_protocol::splice::{self, SpliceError};
 
 /// What the gateway can do for an upstream, as JSON text: nothing that an upstream could ask for.
 pub const CAPABILITIES: &str = "{}";
+/// All that a client can offer, as JSON text.
+pub const EVERYTHING: &str =
+    r#"{"elicitation":{"form":{},"url":{}},"roots":{},"sampling":{"context":{},"tools":{}}}"#;
 /// Who the gateway is, as JSON text.
 pub(super) const CLIENT_INFO: &str = concat!(
     r#"{"name":"portcullis","version":""#,

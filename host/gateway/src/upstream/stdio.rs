@@ -85,8 +85,8 @@ pub(super) struct Setup {
     pub(super) stop: CancellationToken,
     /// The era of the last process; a command hardly ever changes it.
     pub(super) era: Mutex<Option<Era>>,
-    /// How often a process said that one of its lists has changed.
-    pub(super) changes: watch::Sender<u64>,
+    /// Counts how often a process said that one of its lists has changed.
+    pub(super) announced: Arc<watch::Sender<u64>>,
 }
 
 impl Setup {
@@ -99,7 +99,7 @@ impl Setup {
     }
 
     fn note_change(&self) {
-        self.changes.send_modify(|changes| *changes += 1);
+        self.announced.send_modify(|announced| *announced += 1);
     }
 }
 
@@ -134,11 +134,6 @@ impl StdioUpstream {
             Ok(process) => Ok(process?.era()),
             Err(_elapsed) => Err(self.timed_out()),
         }
-    }
-
-    /// Counts how often one of its lists has changed.
-    pub(super) fn changes(&self) -> watch::Receiver<u64> {
-        self.setup.changes.subscribe()
     }
 
     /// Sends a request; answers when the reply has begun.

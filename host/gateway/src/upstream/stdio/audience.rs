@@ -13,11 +13,7 @@ use super::process::Process;
 use super::table::Table;
 use crate::model::ProcessScope;
 use crate::upstream::conversation::Client;
-use crate::upstream::outgoing::CAPABILITIES;
-
-/// What a client can have, as JSON text. Some servers list less to clients that can do less, and what is listed is for
-/// all of them.
-const EVERYTHING: &str = r#"{"roots":{},"sampling":{},"elicitation":{"form":{},"url":{}}}"#;
+use crate::upstream::outgoing::{CAPABILITIES, EVERYTHING};
 
 /// Who the callers of a process are.
 #[derive(Debug)]
@@ -42,7 +38,7 @@ pub(super) struct Audience {
 
 impl Audience {
     /// Of the process for all callers: nobody yet. Where callers have processes of their own, it is only there to be
-    /// listed.
+    /// listed, and some servers list less to clients that can do less.
     pub(super) fn of_all(upstream: ProcessScope) -> Self {
         let capabilities = match upstream {
             ProcessScope::Shared => CAPABILITIES,

@@ -59,12 +59,12 @@ pub(super) fn of_gateway(
 
 /// Sends a request of the gateway's own whose answer nobody wants, if there is room for it.
 pub(super) fn forget(process: &Arc<Process>, method: &str, params: &str) {
-    let sent = process.room_now().and_then(|room| {
-        let (waiting, line) = of_gateway(process, method, params, OnLeave::Stay).ok()?;
+    let asked = process.room_now().and_then(|room| {
+        let (_answer, line) = of_gateway(process, method, params, OnLeave::Stay).ok()?;
         room.send(line);
-        Some(drop(waiting))
+        Some(())
     });
-    if sent.is_none() {
+    if asked.is_none() {
         tracing::debug!(upstream = %process.setup.name, method, "process was not asked");
     }
 }

@@ -22,6 +22,7 @@ use super::process::Process;
 use super::request;
 use super::seat::Seat;
 use super::table::{Full, Need};
+use crate::model::ProcessScope;
 use crate::upstream::error::UpstreamError;
 use crate::upstream::outgoing::{CLIENT_INFO, Outgoing};
 
@@ -66,7 +67,7 @@ pub(super) async fn set_level(
 ) -> Result<Bytes, UpstreamError> {
     seat.join();
     let audience = &seat.keeper.audience;
-    let Some(process) = seat.keeper.alive().filter(|process| hears(process)) else {
+    let Some(process) = seat.keeper.alive().filter(hears) else {
         audience.table().set_level(seat.uid, level);
         return Ok(done(out));
     };
@@ -171,7 +172,7 @@ pub(super) async fn unsubscribe(
 pub(super) fn leave(keeper: &Keeper, uid: u64) {
     let mut table = keeper.audience.table();
     let unwanted = table.leave(uid);
-    let Some(process) = keeper.alive().filter(|process| hears(process)) else {
+    let Some(process) = keeper.alive().filter(hears) else {
         return;
     };
     for uri in unwanted {
@@ -211,8 +212,13 @@ pub(super) fn renew(process: &Arc<Process>) {
     });
 }
 
-/// Without sessions a process has to be asked to say that its lists have changed.
+/// Without sessions a process has to be asked to say that its lists have changed. Only the lists of the process for all
+/// are anybody's.
 fn listen(process: &Arc<Process>) {
+    match process.audience.scope() {
+        ProcessScope::Shared => {}
+        ProcessScope::Session => return,
+    }
     let sender = Sender {
         revision: process.revision(),
         client_info: Some(CLIENT_INFO),

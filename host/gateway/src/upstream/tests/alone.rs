@@ -360,10 +360,8 @@ async fn what_is_listed_is_what_a_client_that_can_do_everything_gets() {
     let tools = upstream.list(portcullis_protocol::listing::ListKind::Tools);
     let listed = tools.await.unwrap().entries.remove(0);
     let told: Value = serde_json::from_str(listed.raw.get()).unwrap();
-    assert_eq!(
-        told["_meta"]["wishes"],
-        json!([{"roots": {}, "sampling": {}, "elicitation": {"form": {}, "url": {}}}])
-    );
+    let everything: Value = serde_json::from_str(EVERYTHING).unwrap();
+    assert_eq!(told["_meta"]["wishes"], json!([everything]));
     let changes = upstream.changes();
     let changed = json!({"method": "notifications/tools/list_changed"});
     let conversation = Conversation::new(CLIENT);
