@@ -32,12 +32,13 @@ run: setup ## build everything and start the demo; flags go in ARGS="--listen 12
 	@PORTCULLIS_PLUGINS_DIR=target/plugins exec $(TARGET)/release/portcullis demo $(ARGS)
 
 .PHONY: test
-test: setup ## run every test: units, policies, the built binary with real servers and clients
+test: setup ## run every test: units, policies, the built binary with real servers and clients, conformance
 	cargo build --locked $(EVERYTHING)
 	PORTCULLIS_GUEST=$(TARGET)/debug/portcullis-guest scripts/build-guests.sh
 	scripts/test-clients.sh
 	cd plugins && cargo test --locked --workspace
 	cargo test --locked --workspace
+	$(TARGET)/debug/portcullis-conformance
 
 .PHONY: conformance
 conformance: setup ## run the official conformance suite; writes target/conformance/report.json
