@@ -40,11 +40,9 @@ async fn wish(upstream: &Arc<Upstream>, conversation: &Conversation, method: &st
 async fn say(upstream: &Arc<Upstream>, said: Value) -> Vec<Value> {
     let call = json!({"name": "info", "arguments": {"before": said}});
     let own = Conversation::default();
-    let mut answer = answer(upstream, &own, ("tools/call", call)).await;
-    match answer["result"]["wishes"].take() {
-        Value::Array(wishes) => wishes[1..].to_vec(),
-        other => panic!("{other}"),
-    }
+    let answer = answer(upstream, &own, ("tools/call", call)).await;
+    let wishes = answer["result"]["wishes"].as_array().unwrap();
+    wishes[1..].to_vec()
 }
 
 fn log(level: &str) -> Value {
