@@ -251,7 +251,7 @@ impl CallView for Call {
         self.message.method.as_deref()
     }
 
-    fn from_upstream(&self) -> bool {
+    fn is_from_upstream(&self) -> bool {
         self.is_from_upstream
     }
 

@@ -219,8 +219,8 @@ impl wit::types::HostCall for GuestState {
             .and_then(|call| call.method().map(str::to_owned)))
     }
 
-    fn from_upstream(&mut self, _: Resource<CallHandle>) -> Result<bool> {
-        Ok(self.call()?.is_some_and(|call| call.from_upstream()))
+    fn is_from_upstream(&mut self, _: Resource<CallHandle>) -> Result<bool> {
+        Ok(self.call()?.is_some_and(|call| call.is_from_upstream()))
     }
 
     fn target(&mut self, _: Resource<CallHandle>) -> Result<Option<String>> {

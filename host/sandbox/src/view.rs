@@ -13,7 +13,7 @@ pub trait CallView: Send + Sync {
     /// JSON-RPC method, or none for a transport request that carries no message.
     fn method(&self) -> Option<&str>;
     /// Whether an upstream sends it to the client, rather than the client to an upstream.
-    fn from_upstream(&self) -> bool {
+    fn is_from_upstream(&self) -> bool {
         false
     }
     /// Tool or prompt name, or resource URI.

@@ -36,8 +36,8 @@ impl Call {
 
     /// Whether an upstream sends the message to the client, rather than the client to an upstream: a notification, or
     /// something that it asks.
-    pub fn from_upstream(&self) -> bool {
-        self.0.from_upstream()
+    pub fn is_from_upstream(&self) -> bool {
+        self.0.is_from_upstream()
     }
 
     /// The tool or prompt name, or the resource URI, that the message names.

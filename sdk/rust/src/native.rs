@@ -18,7 +18,7 @@ pub trait CallView {
     fn tenant(&self) -> String;
     fn server(&self) -> String;
     fn method(&self) -> Option<String>;
-    fn from_upstream(&self) -> bool {
+    fn is_from_upstream(&self) -> bool {
         false
     }
     fn target(&self) -> Option<String>;

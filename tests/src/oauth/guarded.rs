@@ -18,6 +18,9 @@ use crate::mcp::SESSION_REVISION;
 
 const SCOPE_ALWAYS: &str = "read";
 
+/// What a token may do, if anything.
+type Judge = Box<dyn Fn(&str) -> Option<Access> + Send + Sync>;
+
 /// What may be changed while it runs.
 #[derive(Debug, Clone, Default)]
 pub struct GuardedRules {
@@ -40,7 +43,7 @@ pub struct Guarded {
 struct Inner {
     url: String,
     issuer: String,
-    access: Box<dyn Fn(&str) -> Option<Access> + Send + Sync>,
+    access: Judge,
     state: Mutex<Seen>,
 }
 

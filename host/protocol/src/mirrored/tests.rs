@@ -125,125 +125,133 @@ const ARGUMENTS: &str = r#"{"text":{"type":"string","x-mcp-header":"Text"},"coun
     "flag":{"type":"boolean","x-mcp-header":"Flag"},
     "in":{"type":"object","properties":{"ner":{"type":"string","x-mcp-header":"Inner"}}}}"#;
 
+const TEXT: &str = "mcp-param-text";
+const COUNT: &str = "mcp-param-count";
+const FLAG: &str = "mcp-param-flag";
+const INNER: &str = "mcp-param-inner";
+
+/// Arguments, headers, and words of the refusal, if it is one.
+type Case = (
+    Option<&'static str>,
+    &'static [(&'static str, &'static str)],
+    Option<&'static str>,
+);
+
+const HELD: &[Case] = &[
+    (None, &[], None),
+    (Some("{}"), &[], None),
+    (Some(r#"{"text":null,"count":null,"in":null}"#), &[], None),
+    (Some(r#"{"text":"us-west1"}"#), &[(TEXT, "us-west1")], None),
+    (
+        Some(r#"{"text":"us-west1"}"#),
+        &[(TEXT, "=?base64?dXMtd2VzdDE=?=")],
+        None,
+    ),
+    (
+        Some(r#"{"text":"Hello, 世界"}"#),
+        &[(TEXT, "=?base64?SGVsbG8sIOS4lueVjA==?=")],
+        None,
+    ),
+    (Some(r#"{"text":"a\u0062"}"#), &[(TEXT, "ab")], None),
+    (Some(r#"{"text":""}"#), &[(TEXT, "")], None),
+    (Some(r#"{"text":"SGVsbG8="}"#), &[(TEXT, "SGVsbG8=")], None),
+    (
+        Some(r#"{"text":"=?base64?SGVsbG8="}"#),
+        &[(TEXT, "=?base64?SGVsbG8=")],
+        None,
+    ),
+    (Some(r#"{"count":42}"#), &[(COUNT, "42")], None),
+    (Some(r#"{"count":42}"#), &[(COUNT, "42.0")], None),
+    (Some(r#"{"count":4.2e1}"#), &[(COUNT, "42")], None),
+    (Some(r#"{"count":-7}"#), &[(COUNT, "-7")], None),
+    (
+        Some(r#"{"count":12345678901234567890}"#),
+        &[(COUNT, "12345678901234567890")],
+        None,
+    ),
+    (Some(r#"{"flag":true}"#), &[(FLAG, "true")], None),
+    (Some(r#"{"in":{"ner":"x"}}"#), &[(INNER, "x")], None),
+    (Some(r#"{"text":{"an":"object"},"count":[1]}"#), &[], None),
+    (
+        Some(r#"{"text":"a","more":1}"#),
+        &[(TEXT, "a"), ("mcp-param-unknown", "b")],
+        None,
+    ),
+    (Some(r#"{"text":"a"}"#), &[], Some("missing")),
+    (Some(r#"{"in":{"ner":"x"}}"#), &[], Some("missing")),
+    (
+        Some(r#"{"text":"a"}"#),
+        &[(TEXT, "b")],
+        Some("not say what"),
+    ),
+    (
+        Some(r#"{"text":"a"}"#),
+        &[(TEXT, "A")],
+        Some("not say what"),
+    ),
+    (
+        Some(r#"{"count":42}"#),
+        &[(COUNT, "43")],
+        Some("not say what"),
+    ),
+    (
+        Some(r#"{"count":42}"#),
+        &[(COUNT, "0x2a")],
+        Some("not say what"),
+    ),
+    (Some(r#"{"count":42}"#), &[(COUNT, " 42 ")], None),
+    (
+        Some(r#"{"count":9007199254740993}"#),
+        &[(COUNT, "9007199254740992")],
+        Some("not say what"),
+    ),
+    (
+        Some(r#"{"flag":true}"#),
+        &[(FLAG, "True")],
+        Some("not say what"),
+    ),
+    (
+        Some(r#"{"flag":true}"#),
+        &[(FLAG, "1")],
+        Some("not say what"),
+    ),
+    (None, &[(TEXT, "a")], Some("no argument")),
+    (
+        Some(r#"{"text":null}"#),
+        &[(TEXT, "null")],
+        Some("no argument"),
+    ),
+    (
+        Some(r#"{"in":["x"]}"#),
+        &[(INNER, "x")],
+        Some("no argument"),
+    ),
+    (
+        Some(r#"{"text":"Hello"}"#),
+        &[(TEXT, "=?base64?SGVsbG8?=")],
+        Some("cannot be read"),
+    ),
+    (
+        Some(r#"{"text":"Hello"}"#),
+        &[(TEXT, "=?base64?SGVs!!!bG8=?=")],
+        Some("cannot be read"),
+    ),
+    (
+        Some(r#"{"text":"a"}"#),
+        &[(TEXT, "\u{1}")],
+        Some("cannot be read"),
+    ),
+    (
+        Some(r#"{"text":"a"}"#),
+        &[(TEXT, "!")],
+        Some("cannot be read"),
+    ),
+];
+
 #[test]
 fn headers_are_held_against_arguments() {
     let tool = mirrored(ARGUMENTS);
-    let (text, count, flag, inner) = (
-        "mcp-param-text",
-        "mcp-param-count",
-        "mcp-param-flag",
-        "mcp-param-inner",
-    );
-    for (arguments, headers, want) in [
-        (None, &[][..], None),
-        (Some("{}"), &[], None),
-        (Some(r#"{"text":null,"count":null,"in":null}"#), &[], None),
-        (Some(r#"{"text":"us-west1"}"#), &[(text, "us-west1")], None),
-        (
-            Some(r#"{"text":"us-west1"}"#),
-            &[(text, "=?base64?dXMtd2VzdDE=?=")],
-            None,
-        ),
-        (
-            Some(r#"{"text":"Hello, 世界"}"#),
-            &[(text, "=?base64?SGVsbG8sIOS4lueVjA==?=")],
-            None,
-        ),
-        (Some(r#"{"text":"a\u0062"}"#), &[(text, "ab")], None),
-        (Some(r#"{"text":""}"#), &[(text, "")], None),
-        (Some(r#"{"text":"SGVsbG8="}"#), &[(text, "SGVsbG8=")], None),
-        (
-            Some(r#"{"text":"=?base64?SGVsbG8="}"#),
-            &[(text, "=?base64?SGVsbG8=")],
-            None,
-        ),
-        (Some(r#"{"count":42}"#), &[(count, "42")], None),
-        (Some(r#"{"count":42}"#), &[(count, "42.0")], None),
-        (Some(r#"{"count":4.2e1}"#), &[(count, "42")], None),
-        (Some(r#"{"count":-7}"#), &[(count, "-7")], None),
-        (
-            Some(r#"{"count":12345678901234567890}"#),
-            &[(count, "12345678901234567890")],
-            None,
-        ),
-        (Some(r#"{"flag":true}"#), &[(flag, "true")], None),
-        (Some(r#"{"in":{"ner":"x"}}"#), &[(inner, "x")], None),
-        (Some(r#"{"text":{"an":"object"},"count":[1]}"#), &[], None),
-        (
-            Some(r#"{"text":"a","more":1}"#),
-            &[(text, "a"), ("mcp-param-unknown", "b")],
-            None,
-        ),
-        (Some(r#"{"text":"a"}"#), &[], Some("missing")),
-        (Some(r#"{"in":{"ner":"x"}}"#), &[], Some("missing")),
-        (
-            Some(r#"{"text":"a"}"#),
-            &[(text, "b")],
-            Some("not say what"),
-        ),
-        (
-            Some(r#"{"text":"a"}"#),
-            &[(text, "A")],
-            Some("not say what"),
-        ),
-        (
-            Some(r#"{"count":42}"#),
-            &[(count, "43")],
-            Some("not say what"),
-        ),
-        (
-            Some(r#"{"count":42}"#),
-            &[(count, "0x2a")],
-            Some("not say what"),
-        ),
-        (Some(r#"{"count":42}"#), &[(count, " 42 ")], None),
-        (
-            Some(r#"{"count":9007199254740993}"#),
-            &[(count, "9007199254740992")],
-            Some("not say what"),
-        ),
-        (
-            Some(r#"{"flag":true}"#),
-            &[(flag, "True")],
-            Some("not say what"),
-        ),
-        (
-            Some(r#"{"flag":true}"#),
-            &[(flag, "1")],
-            Some("not say what"),
-        ),
-        (None, &[(text, "a")], Some("no argument")),
-        (
-            Some(r#"{"text":null}"#),
-            &[(text, "null")],
-            Some("no argument"),
-        ),
-        (
-            Some(r#"{"in":["x"]}"#),
-            &[(inner, "x")],
-            Some("no argument"),
-        ),
-        (
-            Some(r#"{"text":"Hello"}"#),
-            &[(text, "=?base64?SGVsbG8?=")],
-            Some("cannot be read"),
-        ),
-        (
-            Some(r#"{"text":"Hello"}"#),
-            &[(text, "=?base64?SGVs!!!bG8=?=")],
-            Some("cannot be read"),
-        ),
-        (
-            Some(r#"{"text":"a"}"#),
-            &[(text, "\u{1}")],
-            Some("cannot be read"),
-        ),
-        (
-            Some(r#"{"text":"a"}"#),
-            &[(text, "!")],
-            Some("cannot be read"),
-        ),
-    ] {
+    for (arguments, headers, want) in HELD {
         let header = |name: &str| {
             let found = headers.iter().find(|(known, _)| *known == name);
             match found {
@@ -252,7 +260,7 @@ fn headers_are_held_against_arguments() {
                 Some((_, value)) => Received::Text(value),
             }
         };
-        let said = tool.check(arguments, header);
+        let said = tool.check(*arguments, header);
         match want {
             None => assert_eq!(said, Ok(()), "{arguments:?} {headers:?}"),
             Some(words) => {

@@ -70,7 +70,7 @@ impl Call {
 
     /// Makes an upstream the sender, and the client the receiver.
     #[must_use]
-    pub fn from_upstream(mut self) -> Self {
+    pub fn sent_by_upstream(mut self) -> Self {
         self.is_from_upstream = true;
         self
     }
@@ -152,7 +152,7 @@ impl CallView for Call {
         self.method.clone()
     }
 
-    fn from_upstream(&self) -> bool {
+    fn is_from_upstream(&self) -> bool {
         self.is_from_upstream
     }
 

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use tokio::task::yield_now;
+use tokio_util::task::TaskTracker;
 
 use super::*;
 
@@ -78,7 +79,7 @@ async fn without_a_reader_the_oldest_make_room() {
 async fn a_writer_waits_for_its_reader() {
     let log = EventLog::new(1, BOUNDS);
     let mut reader = log.read(None);
-    let writer = tokio::spawn({
+    let writer = TaskTracker::new().spawn({
         let log = Arc::clone(&log);
         async move {
             for number in 0..100 {
@@ -104,7 +105,7 @@ async fn a_writer_waits_for_its_reader() {
 async fn a_writer_is_not_held_up_by_a_reader_that_left() {
     let log = EventLog::new(1, BOUNDS);
     let reader = log.read(None);
-    let writer = tokio::spawn({
+    let writer = TaskTracker::new().spawn({
         let log = Arc::clone(&log);
         async move {
             for number in 0..10 {
