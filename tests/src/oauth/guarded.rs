@@ -18,9 +18,6 @@ use crate::mcp::SESSION_REVISION;
 
 const SCOPE_ALWAYS: &str = "read";
 
-/// What a token may do, if anything.
-type Judge = Box<dyn Fn(&str) -> Option<Access> + Send + Sync>;
-
 /// What may be changed while it runs.
 #[derive(Debug, Clone, Default)]
 pub struct GuardedRules {
@@ -40,10 +37,13 @@ pub struct Guarded {
     _serving: JoinSet<()>,
 }
 
+/// What a token is good for.
+type Look = Box<dyn Fn(&str) -> Option<Access> + Send + Sync>;
+
 struct Inner {
     url: String,
     issuer: String,
-    access: Judge,
+    access: Look,
     state: Mutex<Seen>,
 }
 

@@ -76,7 +76,10 @@ pub(crate) async fn run(url: &str) -> ExitCode {
     admin.put(&tenant.path("/policies"), &anyone).await.ok();
 
     let endpoint = format!("{}/servers/{name}/mcp", under_test.gateway);
-    match walk(&scenario, &endpoint, (&admin, &tenant)).await {
+    let walked = walk(&scenario, &endpoint, (&admin, &tenant)).await;
+    // The scenario's server ends when its last connection does.
+    admin.delete(&tenant.path("")).await.ok();
+    match walked {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             eprintln!("{}: {why}", scenario.name);
