@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 mod changes;
 mod consent;
+mod exchange;
 mod machine;
 mod refusals;
 mod secrets;

@@ -55,6 +55,28 @@ async fn a_consent_may_come_before_the_first_call() {
 }
 
 #[tokio::test]
+async fn its_tools_are_there_as_soon_as_it_is_authorized() {
+    let stage = stage().await;
+    let scene = Scene::of_people(&stage, "beside").await;
+    scene
+        .tenant
+        .server("beside-guarded", &["demo", "guarded"])
+        .await;
+    let peer = scene.alice().await;
+    let tools = peer.tools().await;
+    assert!(tools.contains(&"demo__echo".to_owned()), "{tools:?}");
+    assert!(!tools.contains(&"guarded__read".to_owned()), "{tools:?}");
+    assert_eq!(scene.consent().await.status, 200);
+    wait::until("its tools", || async {
+        peer.tools()
+            .await
+            .contains(&"guarded__read".to_owned())
+            .then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn more_is_asked_for_on_top_of_what_was_consented_to() {
     let stage = stage().await;
     let scene = Scene::of_people(&stage, "more").await;

@@ -168,7 +168,7 @@ of another kind
     {"type":"invalid-document","title":"The document is not valid","status":422,"detail":"unknown value `kerberos`: use one of oauth","pointer":"/auth"}
 by another grant
     422
-    {"type":"invalid-document","title":"The document is not valid","status":422,"detail":"unknown value `password`: use one of client-credentials, authorization-code","pointer":"/auth/oauth/grant"}
+    {"type":"invalid-document","title":"The document is not valid","status":422,"detail":"unknown value `password`: use one of client-credentials, authorization-code, token-exchange","pointer":"/auth/oauth/grant"}
 without a client
     422
     {"type":"invalid-document","title":"The document is not valid","status":422,"detail":"client credentials are those of a client: give its `id`","pointer":"/auth/oauth/client/id"}

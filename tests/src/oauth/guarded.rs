@@ -1,6 +1,6 @@
 //! An MCP server of the session era, without sessions, that answers nobody without a token of its authorization server.
 //!
-//! Its tools are `read` and `write`, and each needs the scope of its name.
+//! Its tools are `read` and `write`. Each needs the scope of its name, and says for whom it was done.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,8 +12,8 @@ use axum::routing::{get, post};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
+use super::Listening;
 use super::server::{Access, AuthorizationServer};
-use super::{Listening, secret};
 use crate::mcp::SESSION_REVISION;
 
 const SCOPE_ALWAYS: &str = "read";
@@ -121,7 +121,7 @@ impl Inner {
         response
     }
 
-    fn answer(&self, message: &Value, scopes: &[String]) -> Response {
+    fn answer(&self, message: &Value, access: &Access) -> Response {
         let result = match message["method"].as_str().unwrap_or_default() {
             "initialize" => json!({
                 "protocolVersion": SESSION_REVISION, "capabilities": { "tools": {} },
@@ -134,11 +134,11 @@ impl Inner {
             }
             "tools/call" => {
                 let tool = message["params"]["name"].as_str().unwrap_or_default();
-                if !scopes.iter().any(|scope| scope == tool) {
+                if !access.scopes.iter().any(|scope| scope == tool) {
                     return self.refuse(StatusCode::FORBIDDEN, "insufficient_scope", tool);
                 }
                 self.lock().calls += 1;
-                json!({ "content": [{ "type": "text", "text": format!("{tool} {}", secret("done")) }] })
+                json!({ "content": [{ "type": "text", "text": format!("{tool} for {}", access.subject) }] })
             }
             method if method.starts_with("notifications/") => {
                 return StatusCode::ACCEPTED.into_response();
@@ -176,7 +176,7 @@ async fn mcp(State(inner): State<Arc<Inner>>, headers: HeaderMap, body: String) 
     let access = access.filter(|access| !refuses_all && access.resource == inner.url);
     let message: Value = serde_json::from_str(&body).unwrap_or_default();
     match access {
-        Some(access) => inner.answer(&message, &access.scopes),
+        Some(access) => inner.answer(&message, &access),
         None => inner.refuse(StatusCode::UNAUTHORIZED, "invalid_token", SCOPE_ALWAYS),
     }
 }

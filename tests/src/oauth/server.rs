@@ -89,6 +89,7 @@ struct Book {
     clients: HashMap<String, Client>,
     codes: HashMap<String, Granted>,
     refresh: HashMap<String, Granted>,
+    subjects: HashMap<String, String>,
     access: HashMap<String, Access>,
     issued: HashSet<String>,
     asked: Vec<Asked>,
@@ -111,6 +112,7 @@ struct Client {
 #[derive(Clone, Default)]
 struct Granted {
     client: String,
+    subject: String,
     scope: String,
     resource: String,
     redirect_url: String,
@@ -120,6 +122,7 @@ struct Granted {
 /// What an access token is good for.
 #[derive(Debug, Clone)]
 pub(super) struct Access {
+    pub(super) subject: String,
     pub(super) scopes: Vec<String>,
     pub(super) resource: String,
     ends: Option<Instant>,
@@ -177,6 +180,12 @@ impl AuthorizationServer {
             redirect_url: None,
         };
         self.inner.lock().clients.insert(id.to_owned(), client);
+    }
+
+    /// A token of somebody else's that is exchanged for one of this server's, for that subject.
+    pub fn subject(&self, token: &str, subject: &str) {
+        let mut state = self.inner.lock();
+        state.subjects.insert(token.to_owned(), subject.to_owned());
     }
 
     /// Makes every token that was given worthless.
@@ -294,10 +303,11 @@ impl Book {
             .split_whitespace()
             .map(str::to_owned)
             .collect();
-        let resource = granted.resource.clone();
+        let (resource, subject) = (granted.resource.clone(), granted.subject.clone());
         self.access.insert(
             access.clone(),
             Access {
+                subject,
                 scopes,
                 resource,
                 ends,
@@ -408,6 +418,7 @@ async fn authorize(State(inner): State<Arc<Inner>>, RawQuery(query): RawQuery) -
         back.query_pairs_mut().append_pair("code", &code);
         let granted = Granted {
             client: id,
+            subject: String::new(),
             scope: text("scope"),
             resource: text("resource"),
             redirect_url,
@@ -444,6 +455,21 @@ async fn token(State(inner): State<Arc<Inner>>, headers: HeaderMap, body: String
         "refresh_token" => {
             let granted = state.refresh.remove(&text("refresh_token"));
             granted.filter(|granted| granted.client == client)
+        }
+        "urn:ietf:params:oauth:grant-type:token-exchange" => {
+            let kind = text("subject_token_type");
+            let is_access = kind == "urn:ietf:params:oauth:token-type:access_token";
+            let subject = state.subjects.get(&text("subject_token"));
+            subject
+                .filter(|_| is_access)
+                .cloned()
+                .map(|subject| Granted {
+                    client,
+                    subject,
+                    scope: text("scope"),
+                    resource: text("resource"),
+                    ..Granted::default()
+                })
         }
         _ => return refuse(400, "unsupported_grant_type"),
     };

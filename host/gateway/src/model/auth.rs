@@ -42,6 +42,9 @@ pub enum GrantType {
     /// By a person's consent, asked for once through the admin API (RFC 6749, section 4.1, with PKCE), and renewed
     /// with the refresh token that comes of it.
     AuthorizationCode,
+    /// In exchange for the bearer token that the caller presented to the gateway (RFC 8693), which is shown to the
+    /// authorization server alone. The gateway's own requests, such as lists, use client credentials.
+    TokenExchange,
 }
 
 /// Who the gateway is at an authorization server. Empty: it registers itself (RFC 7591).

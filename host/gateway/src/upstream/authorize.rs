@@ -59,6 +59,10 @@ impl Upstreams {
     /// # Errors
     /// Why they are not.
     pub async fn take_consent(&self, callback: Callback) -> Result<(String, String), ConsentError> {
-        self.consents.end(callback).await
+        let (tenant, name) = self.consents.end(callback).await?;
+        for upstream in self.in_use(&tenant, &name) {
+            upstream.announce();
+        }
+        Ok((tenant, name))
     }
 }

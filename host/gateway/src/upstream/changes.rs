@@ -54,6 +54,12 @@ impl Upstream {
         changes.announced.subscribe()
     }
 
+    /// What it offers may be another thing now, though it has not said so.
+    pub(super) fn announce(&self) {
+        let announced = &self.changes.announced;
+        announced.send_modify(|announced| *announced += 1);
+    }
+
     fn follow(self: &Arc<Self>) {
         // Processes announce what they say without being followed.
         let Transport::Http(_) = &self.transport else {

@@ -17,6 +17,7 @@ use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
 mod abandon;
+mod callers;
 mod client;
 mod follow;
 mod listen;
@@ -42,6 +43,7 @@ use super::oauth::Credential;
 use super::outgoing::{self, Composed, Outgoing};
 use super::reply::{ReplyKind, UpstreamReply};
 use super::restore::Restore;
+use callers::Callers;
 use probe::Speaks;
 use receive::Received;
 
@@ -53,6 +55,8 @@ const TOOLS_CALL: HeaderValue = HeaderValue::from_static("tools/call");
 #[derive(Debug)]
 pub(super) struct HttpUpstream {
     wire: Arc<Wire>,
+    /// The ways of those who are known to it themselves.
+    callers: Option<Callers>,
     timeout: Duration,
     /// What was found out about its eras.
     speaks: ArcSwapOption<Speaks>,
@@ -75,6 +79,7 @@ struct Ready<'a> {
 impl HttpUpstream {
     pub(super) fn new(wire: Arc<Wire>, timeout: Duration) -> Self {
         Self {
+            callers: Callers::of(&wire),
             wire,
             timeout,
             speaks: ArcSwapOption::empty(),
@@ -134,16 +139,18 @@ impl HttpUpstream {
         conversation: &Conversation,
         out: &Outgoing<'_>,
     ) -> Result<UpstreamReply, UpstreamError> {
+        let caller = self.caller(conversation, out)?;
+        let wire = caller.as_ref().unwrap_or(&self.wire);
         // In place: the exchange is too large to be moved about.
-        let exchange = std::pin::pin!(self.exchange(conversation, out));
+        let exchange = std::pin::pin!(self.exchange((wire, conversation), out));
         match tokio::time::timeout(self.timeout, exchange).await {
             Ok(reply) => reply,
             Err(_elapsed) => {
                 // A stateless caller's request is taken back by `Abandon`, under the id that it went out with.
                 if out.era == Era::Session
-                    && let Some(session) = conversation.open_session(&self.wire)
+                    && let Some(session) = conversation.open_session(wire)
                 {
-                    abandon::cancel_soon(&self.wire, session, out.id);
+                    abandon::cancel_soon(wire, session, out.id);
                 }
                 Err(self.timed_out())
             }
@@ -163,22 +170,38 @@ impl HttpUpstream {
         if speaks.era_for(out.era) == Era::Stateless {
             return Ok(());
         }
-        let Some(session) = conversation.open_session(&self.wire) else {
+        let caller = self.caller(conversation, out)?;
+        let wire = caller.as_ref().unwrap_or(&self.wire);
+        let Some(session) = conversation.open_session(wire) else {
             return Ok(());
         };
         let body = outgoing::compose_notification(out, Era::Session, session.revision())
             .map_err(|source| self.untranslatable(source))?;
         let mut headers = session.headers().clone();
         outgoing::forward(out, Era::Session, &mut headers);
-        match tokio::time::timeout(self.timeout, self.wire.notify(headers, body)).await {
+        match tokio::time::timeout(self.timeout, wire.notify(headers, body)).await {
             Ok(sent) => sent,
             Err(_elapsed) => Err(self.timed_out()),
         }
     }
 
-    async fn exchange(
+    /// The way of this caller, where it is known to the upstream itself. None for the gateway's own requests.
+    fn caller(
         &self,
         conversation: &Conversation,
+        out: &Outgoing<'_>,
+    ) -> Result<Option<Arc<Wire>>, UpstreamError> {
+        match &self.callers {
+            Some(callers) if !std::ptr::eq(conversation, &self.own) => {
+                callers.wire(&self.wire, out.headers).map(Some)
+            }
+            Some(_) | None => Ok(None),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        (wire, conversation): (&Arc<Wire>, &Conversation),
         out: &Outgoing<'_>,
     ) -> Result<UpstreamReply, UpstreamError> {
         let speaks = match self.speaks.load_full() {
@@ -192,37 +215,37 @@ impl HttpUpstream {
                 {
                     return Ok(answer);
                 }
-                self.call_stateless(out, stateless.revision, &stateless.headers)
+                self.call_stateless(wire, out, (stateless.revision, &stateless.headers))
                     .await
             }
             (Era::Session, _) | (Era::Stateless, None) => {
-                self.call_session(conversation, out).await
+                self.call_session((wire, conversation), out).await
             }
         }
     }
 
     async fn call_stateless(
         &self,
+        wire: &Arc<Wire>,
         out: &Outgoing<'_>,
-        revision: Revision,
-        headers: &HeaderMap,
+        (revision, headers): (Revision, &HeaderMap),
     ) -> Result<UpstreamReply, UpstreamError> {
         let Composed { body, token: _ } = outgoing::compose(out, Era::Stateless, revision, None)
             .map_err(|source| self.untranslatable(source))?;
         let mut headers = headers.clone();
         Self::mirror(out, revision, &mut headers);
         outgoing::forward(out, Era::Stateless, &mut headers);
-        let response = self.wire.post(headers, body).await?;
-        match self.wire.receive(response, Era::Stateless).await? {
-            Received::Body(head) => self.wire.begin(head, Era::Stateless, None).await,
+        let response = wire.post(headers, body).await?;
+        match wire.receive(response, Era::Stateless).await? {
+            Received::Body(head) => wire.begin(head, Era::Stateless, None).await,
             Received::Error { status, body } => {
                 if receive::is_unsupported_version(&body) {
                     // It was replaced by another version of itself: ask again what it speaks.
                     self.speaks.store(None);
                 }
-                Ok(self.wire.refusal(Era::Stateless, status, body))
+                Ok(wire.refusal(Era::Stateless, status, body))
             }
-            Received::Gone(status) => Err(self.wire.status(status)),
+            Received::Gone(status) => Err(wire.status(status)),
         }
     }
 
@@ -244,18 +267,18 @@ impl HttpUpstream {
 
     async fn call_session(
         &self,
-        conversation: &Conversation,
+        (wire, conversation): (&Arc<Wire>, &Conversation),
         out: &Outgoing<'_>,
     ) -> Result<UpstreamReply, UpstreamError> {
         let ready = self.ready(out)?;
-        let mut slot = conversation.slot(&self.wire);
-        let first = self.send_in_session(&slot, &ready).await?;
+        let mut slot = conversation.slot(wire);
+        let first = self.send_in_session((wire, &slot), &ready).await?;
         let received = match first {
             Received::Gone(_) => {
                 // The upstream has forgotten the session and has not looked at the request: open another, ask again.
                 conversation.forget(&slot);
-                slot = conversation.slot(&self.wire);
-                self.send_in_session(&slot, &ready).await?
+                slot = conversation.slot(wire);
+                self.send_in_session((wire, &slot), &ready).await?
             }
             Received::Body(_) | Received::Error { .. } => first,
         };
@@ -264,21 +287,21 @@ impl HttpUpstream {
                 let (restore, abandon) = match ready.shared {
                     Some((id, restore)) => {
                         let session = slot.session().await?;
-                        (Some(restore), Some(Abandon::arm(&self.wire, session, id)))
+                        (Some(restore), Some(Abandon::arm(wire, session, id)))
                     }
                     None => (None, None),
                 };
-                let mut reply = self.wire.begin(head, Era::Session, restore).await?;
+                let mut reply = wire.begin(head, Era::Session, restore).await?;
                 reply.body.cancel_with(abandon);
                 if reply.kind == ReplyKind::Events {
-                    reply.asker = Some(Asker::session(&self.wire, &slot.session().await?));
+                    reply.asker = Some(Asker::session(wire, &slot.session().await?));
                 }
                 Ok(reply)
             }
-            Received::Error { status, body } => Ok(self.wire.refusal(Era::Session, status, body)),
+            Received::Error { status, body } => Ok(wire.refusal(Era::Session, status, body)),
             Received::Gone(status) => {
                 conversation.forget(&slot);
-                Err(self.wire.status(status))
+                Err(wire.status(status))
             }
         }
     }
@@ -310,7 +333,7 @@ impl HttpUpstream {
 
     async fn send_in_session(
         &self,
-        slot: &Arc<Slot>,
+        (wire, slot): (&Arc<Wire>, &Arc<Slot>),
         ready: &Ready<'_>,
     ) -> Result<Received, UpstreamError> {
         let session = match slot.session().await {
@@ -328,14 +351,14 @@ impl HttpUpstream {
         let abandon = ready
             .shared
             .as_ref()
-            .map(|(id, _)| Abandon::arm(&self.wire, Arc::clone(&session), id.clone()));
-        let response = self.wire.post(headers, ready.body.clone()).await;
+            .map(|(id, _)| Abandon::arm(wire, Arc::clone(&session), id.clone()));
+        let response = wire.post(headers, ready.body.clone()).await;
         if let Some(abandon) = abandon {
             abandon.disarm();
         }
-        let received = self.wire.receive(response?, Era::Session).await?;
+        let received = wire.receive(response?, Era::Session).await?;
         if matches!(received, Received::Gone(_)) {
-            self.wire.forget_shared_session(&session);
+            wire.forget_shared_session(&session);
         }
         Ok(received)
     }

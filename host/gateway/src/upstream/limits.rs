@@ -41,6 +41,8 @@ pub struct UpstreamLimits {
     pub oauth_bytes_max: usize,
     /// Scopes that one upstream may ask for.
     pub oauth_scopes_max: usize,
+    /// Callers of one upstream whose exchanged tokens are kept.
+    pub callers_max: usize,
     /// Consents that wait for a person, of all upstreams.
     pub consents_max: usize,
     /// How long a person may take, in milliseconds.
@@ -95,6 +97,7 @@ impl Default for UpstreamLimits {
             oauth_timeout_ms: 5_000,
             oauth_bytes_max: 256 * 1024,
             oauth_scopes_max: 64,
+            callers_max: 1_000,
             consents_max: 1_000,
             consent_ms: 600_000,
             process_pending_max: 1024,

@@ -39,7 +39,7 @@ use web::Web;
 use super::http::Client;
 use super::limits::UpstreamLimits;
 use super::metrics::Meters;
-use crate::model::{AuthSpec, OauthSpec};
+use crate::model::{AuthSpec, GrantType, OauthSpec, Secret};
 use crate::store::Grants;
 
 /// What credentials share with the others of the process.
@@ -119,17 +119,27 @@ impl Credential {
             meters,
             server: ArcSwapOption::empty(),
         };
-        Ok(Arc::new(Self::of(Arc::new(setup))))
+        Ok(Arc::new(Self::of(Arc::new(setup), Book::default())))
     }
 
-    fn of(setup: Arc<Setup>) -> Self {
+    /// Whether callers' own tokens are exchanged.
+    pub(in crate::upstream) fn is_exchanged(&self) -> bool {
+        self.setup.spec.grant == GrantType::TokenExchange
+    }
+
+    /// The credential of the caller who presented this token.
+    pub(in crate::upstream) fn of_caller(&self, subject: Secret) -> Arc<Self> {
+        Arc::new(Self::of(Arc::clone(&self.setup), Book::of_caller(subject)))
+    }
+
+    fn of(setup: Arc<Setup>, book: Book) -> Self {
         Self {
             setup,
             token: ArcSwapOption::empty(),
             is_recalled: AtomicBool::new(false),
             is_renewing: AtomicBool::new(false),
             renewals: AtomicU64::new(0),
-            book: tokio::sync::Mutex::default(),
+            book: tokio::sync::Mutex::new(book),
         }
     }
 

@@ -121,6 +121,17 @@ impl Upstreams {
         upstream
     }
 
+    /// Those of a name that somebody holds.
+    pub(super) fn in_use(&self, tenant: &str, name: &str) -> Vec<Arc<Upstream>> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = known.get(&(tenant.to_owned(), name.to_owned()));
+        let upstreams = entry.map_or(&[][..], |entry| &entry.upstreams);
+        upstreams
+            .iter()
+            .filter_map(|(_, upstream)| upstream.upgrade())
+            .collect()
+    }
+
     /// Ends every process: its input is closed, then it is sent TERM, then KILL. Calls that wait for one are refused.
     pub async fn shutdown(&self) {
         self.shared.stop.cancel();

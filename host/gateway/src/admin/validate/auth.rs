@@ -51,19 +51,28 @@ fn client(oauth: &OauthSpec) -> Checked {
     proof(client)?;
     match oauth.grant {
         GrantType::AuthorizationCode => {}
-        GrantType::ClientCredentials if client.id.is_none() => {
+        // Callers' tokens are shown to nobody whom only the upstream has named.
+        GrantType::TokenExchange if oauth.issuer.is_none() => {
+            return Err(Problem::invalid(
+                "/auth/oauth/issuer",
+                "callers' tokens are exchanged at a server that is named here: give its `issuer`",
+            ));
+        }
+        GrantType::ClientCredentials | GrantType::TokenExchange if client.id.is_none() => {
             return Err(Problem::invalid(
                 at("id"),
                 "client credentials are those of a client: give its `id`",
             ));
         }
-        GrantType::ClientCredentials if client.secret.is_none() && client.private_key.is_none() => {
+        GrantType::ClientCredentials | GrantType::TokenExchange
+            if client.secret.is_none() && client.private_key.is_none() =>
+        {
             return Err(Problem::invalid(
                 at("secret"),
                 "give the client's `secret`, or a `private_key`",
             ));
         }
-        GrantType::ClientCredentials => {}
+        GrantType::ClientCredentials | GrantType::TokenExchange => {}
     }
     match &client.metadata_url {
         Some(_) if client.id.is_some() => Err(Problem::invalid(

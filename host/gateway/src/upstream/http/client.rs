@@ -59,7 +59,7 @@ pub(in crate::upstream) struct Client {
 }
 
 /// The way to one URL.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Line {
     /// HTTP/1.1 without TLS.
     Plain(Arc<Pool>),

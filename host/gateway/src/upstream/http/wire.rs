@@ -94,6 +94,21 @@ impl Wire {
         })
     }
 
+    /// The same way, on the same connections, for somebody else.
+    pub(super) fn showing(&self, credential: Arc<Credential>) -> Self {
+        Self {
+            name: Arc::clone(&self.name),
+            limits: Arc::clone(&self.limits),
+            tracker: self.tracker.clone(),
+            meters: Arc::clone(&self.meters),
+            line: self.line.clone(),
+            uri: self.uri.clone(),
+            base: self.base.clone(),
+            credential: Some(credential),
+            shared_session: ArcSwapOption::empty(),
+        }
+    }
+
     /// What is shown beside the headers of the definition.
     pub(in crate::upstream) fn credential(&self) -> Option<&Arc<Credential>> {
         self.credential.as_ref()

@@ -10,7 +10,7 @@ use super::Setup;
 use super::challenge::{Challenge, Lack};
 use super::error::OauthError;
 use super::fresh::{Token, until_ms};
-use crate::model::{Grant, GrantType, Registration};
+use crate::model::{Grant, GrantType, Registration, Secret};
 use crate::telemetry::logs::chain;
 
 /// Why another token is needed.
@@ -32,6 +32,8 @@ pub(super) enum Need {
 /// What is known.
 #[derive(Debug, Default)]
 pub(super) struct Book {
+    /// The token of the caller whose authorization this is; none for the gateway's own.
+    pub(super) subject: Option<Secret>,
     is_recalled: bool,
     pub(super) token: Option<Arc<Token>>,
     /// What outlives the process.
@@ -51,6 +53,15 @@ pub(super) struct Book {
 type Outcome = Result<Arc<Token>, Arc<OauthError>>;
 
 impl Book {
+    /// That of a caller. What comes of it is worth no longer than the caller's own token, and is not stored.
+    pub(super) fn of_caller(subject: Secret) -> Self {
+        Self {
+            subject: Some(subject),
+            is_recalled: true,
+            ..Self::default()
+        }
+    }
+
     /// Reads what the store has of an earlier time: once, and only what is of use for this definition.
     pub(super) async fn recall(&mut self, setup: &Setup) -> Result<(), OauthError> {
         if self.is_recalled {
@@ -130,8 +141,8 @@ impl Book {
             }
         };
         match (setup.spec.grant, lack) {
-            (GrantType::ClientCredentials, _) => {
-                self.by_client_credentials(setup, lack.is_some()).await
+            (GrantType::ClientCredentials | GrantType::TokenExchange, _) => {
+                self.by_itself(setup, lack.is_some()).await
             }
             // A refresh token is good for nothing that was not consented to.
             (GrantType::AuthorizationCode, Some(Lack::Scope)) => {
@@ -230,7 +241,7 @@ impl Book {
         } else {
             setup.meters.tokens_failed.inc();
             tracing::warn!(tenant, upstream, error = %chain(&error), "an upstream's access token could not be obtained");
-            if setup.spec.grant == GrantType::ClientCredentials {
+            if setup.spec.grant != GrantType::AuthorizationCode {
                 // What led here is not asked for again with the next renewal.
                 self.lacking.clear();
             }

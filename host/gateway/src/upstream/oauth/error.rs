@@ -26,6 +26,9 @@ pub enum OauthError {
     /// A person has to consent to more.
     #[error("the upstream asks for scopes that nobody has consented to yet: {0}")]
     MoreConsentRequired(String),
+    /// The caller presents nothing that could be exchanged.
+    #[error("the caller presents no bearer token that could be exchanged")]
+    NoSubject,
     /// What came of a consent.
     #[error(transparent)]
     Answer(#[from] AnswerError),

@@ -1,4 +1,4 @@
-//! How tokens are obtained without a person: by client credentials, by a refresh token.
+//! How tokens are obtained without a person: by client credentials, for a caller's token, by a refresh token.
 //!
 //! The book comes here when it has nothing that would do. What must outlive the process is stored before it is used.
 
@@ -12,6 +12,9 @@ use super::error::{OauthError, Refused};
 use super::fresh::{Token, in_ms};
 use super::token::{Form, Given, ask};
 use crate::model::{Grant, GrantType, Tokens};
+
+const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 
 impl Setup {
     /// Whether what was stored is of use for this definition: tokens go to the upstream that they were given for.
@@ -34,20 +37,31 @@ impl Setup {
 }
 
 impl Book {
-    /// RFC 6749, section 4.4. `is_told` says that the upstream has just refused a request.
-    pub(super) async fn by_client_credentials(
+    /// By client credentials (RFC 6749, section 4.4), or in exchange for a caller's token (RFC 8693, section 2.1).
+    /// `is_told` says that the upstream has just refused a request.
+    pub(super) async fn by_itself(
         &mut self,
         setup: &Setup,
         is_told: bool,
     ) -> Result<Arc<Token>, OauthError> {
-        let server = self.server(setup, is_told).await?;
+        // The gateway's own requests find out where to ask, for its callers too.
+        let is_asked = is_told && self.subject.is_none();
+        let server = self.server(setup, is_asked).await?;
         let client = self
             .client(setup, &server)?
             .ok_or_else(|| ClientError::Unknown {
                 issuer: server.issuer.clone(),
             })?;
         let scopes = self.scopes(setup, &server);
-        let form = Form::of_grant("client_credentials", &server, &scopes);
+        let form = match &self.subject {
+            None => Form::of_grant("client_credentials", &server, &scopes),
+            Some(subject) => {
+                let mut form = Form::of_grant(TOKEN_EXCHANGE, &server, &scopes);
+                form.add("subject_token", subject.expose());
+                form.add("subject_token_type", ACCESS_TOKEN);
+                form
+            }
+        };
         let given = ask(&setup.web, (&server, &client), form).await?;
         self.keep(setup, (&server, &client), (given, scopes)).await
     }
@@ -147,7 +161,7 @@ impl Book {
             registration,
             tokens,
         });
-        if is_lasting || is_new {
+        if is_lasting || (is_new && self.subject.is_none()) {
             self.store(setup).await;
         }
         Ok(Arc::new(token))
