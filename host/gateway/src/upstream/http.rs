@@ -128,6 +128,10 @@ impl HttpUpstream {
         inbox: Arc<dyn Inbox>,
         stop: CancellationToken,
     ) -> Result<(), UpstreamError> {
+        // Nobody is told of what its own token may not see.
+        if self.callers.is_some() {
+            return Err(callers::unknown(&self.wire));
+        }
         let speaks = self.speaks().await?;
         listen::listen(&self.wire, speaks, filter, inbox, stop);
         Ok(())
@@ -211,7 +215,7 @@ impl HttpUpstream {
         match (speaks.era_for(out.era), &speaks.stateless) {
             (Era::Stateless, Some(stateless)) => {
                 if out.era == Era::Session
-                    && let Some(answer) = self.subscribe(conversation, out, &speaks)
+                    && let Some(answer) = self.subscribe((wire, conversation), out, &speaks)
                 {
                     return Ok(answer);
                 }

@@ -39,16 +39,21 @@ impl Callers {
     /// When that is no bearer token.
     pub(super) fn wire(&self, own: &Wire, headers: &HeaderMap) -> Result<Arc<Wire>, UpstreamError> {
         let Some(token) = bearer(headers) else {
-            return Err(UpstreamError::Unauthorized {
-                upstream: Arc::clone(&own.name),
-                source: Arc::new(OauthError::NoSubject),
-            });
+            return Err(unknown(own));
         };
         let key: [u8; 32] = Sha256::digest(token).into();
         self.wires.get_or_insert_with(&key, || {
             let credential = self.credential.of_caller(Secret::new(token));
             Ok(Arc::new(own.showing(credential)))
         })
+    }
+}
+
+/// The error of what is asked for nobody in particular.
+pub(super) fn unknown(own: &Wire) -> UpstreamError {
+    UpstreamError::Unauthorized {
+        upstream: Arc::clone(&own.name),
+        source: Arc::new(OauthError::NoSubject),
     }
 }
 

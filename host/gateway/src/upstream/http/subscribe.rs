@@ -14,6 +14,7 @@ use portcullis_protocol::revision::Era;
 use serde_json::value::RawValue;
 
 use super::HttpUpstream;
+use super::Wire;
 use super::probe::Speaks;
 use crate::upstream::asker::Asker;
 use crate::upstream::conversation::{Conversation, Listener};
@@ -28,7 +29,7 @@ impl HttpUpstream {
     /// Answers a subscription, or the end of one; `None` for any other request.
     pub(super) fn subscribe(
         &self,
-        conversation: &Conversation,
+        (wire, conversation): (&Arc<Wire>, &Conversation),
         out: &Outgoing<'_>,
         speaks: &Arc<Speaks>,
     ) -> Option<UpstreamReply> {
@@ -42,7 +43,7 @@ impl HttpUpstream {
             .and_then(|params| serde_json::from_str(params).ok());
         let target = Target::of(out.method, params);
         let uri = target.as_str()?.to_owned();
-        let watched = conversation.watch(&self.wire, |uris| {
+        let watched = conversation.watch(wire, |uris| {
             uris.retain(|known| *known != uri);
             if is_new {
                 if uris.len() >= URIS_MAX {
@@ -57,7 +58,7 @@ impl HttpUpstream {
                 ..Filter::default()
             };
             let inbox = Arc::new(Updates(conversation.listener()));
-            super::listen::listen(&self.wire, Arc::clone(speaks), filter, inbox, stop);
+            super::listen::listen(wire, Arc::clone(speaks), filter, inbox, stop);
         }
         let body = result_body(out.id, "{}");
         Some(UpstreamReply {

@@ -101,6 +101,7 @@ impl Wire {
             limits: Arc::clone(&self.limits),
             tracker: self.tracker.clone(),
             meters: Arc::clone(&self.meters),
+            introduced: Arc::clone(&self.introduced),
             line: self.line.clone(),
             uri: self.uri.clone(),
             base: self.base.clone(),
