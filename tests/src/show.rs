@@ -27,6 +27,14 @@ impl Answer {
             .send()
             .await
             .unwrap_or_else(|error| panic!("no answer: {error:?}"));
+        Self::read(response).await
+    }
+
+    /// Reads a response to its end.
+    ///
+    /// # Panics
+    /// When it breaks off.
+    pub async fn read(response: reqwest::Response) -> Self {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response
             .text()

@@ -46,6 +46,12 @@ impl Stream {
             response.status().is_success() && is_stream,
             "no stream: {response:?}"
         );
+        Self::of(response)
+    }
+
+    /// The stream that a response is.
+    #[must_use]
+    pub fn of(response: Response) -> Self {
         Self {
             response,
             unread: Vec::new(),

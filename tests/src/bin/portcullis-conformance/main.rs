@@ -1,9 +1,11 @@
-//! `portcullis-conformance`: the official conformance suite, straight at a server and through the gateway.
+//! `portcullis-conformance`: the official conformance suite, straight at a server, through the gateway, and with the
+//! gateway as its client.
 //!
-//! `scene` starts what the suite is sent to, `suite` runs it, `verdict` holds the outcome against what is wanted and
+//! `scene` starts what the suite needs, `suite` runs it, `drive` is what it starts in its turn, `verdict` holds the outcome against what is wanted and
 //! against what `uncarried` knows to be impossible, `table` and `report` tell it. Every process that was started is
 //! ended, also when the run is interrupted.
 
+mod drive;
 mod options;
 mod report;
 mod scene;
@@ -22,7 +24,7 @@ use portcullis_tests::places;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
-use crate::options::{Options, Way};
+use crate::options::{Command, Options, Way};
 use crate::report::ReportError;
 use crate::scene::Scene;
 use crate::suite::SuiteError;
@@ -49,7 +51,17 @@ enum RunError {
 }
 
 fn main() -> ExitCode {
-    match run(&Options::parse()) {
+    let options = Options::parse();
+    if let Some(Command::Drive { url }) = &options.command {
+        return match runtime() {
+            Ok(runtime) => runtime.block_on(drive::run(url)),
+            Err(error) => {
+                eprintln!("portcullis-conformance: {error}");
+                ExitCode::FAILURE
+            }
+        };
+    }
+    match run(&options) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -67,10 +79,7 @@ fn main() -> ExitCode {
 
 /// Whether everything that is wanted was reached.
 fn run(options: &Options) -> Result<bool, RunError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(RunError::Runtime)?;
+    let runtime = runtime().map_err(RunError::Runtime)?;
     let folder = places::target().join("conformance");
     let verdicts = runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Runtime)?;
@@ -90,6 +99,12 @@ fn run(options: &Options) -> Result<bool, RunError> {
         written.display()
     ));
     Ok(verdicts.iter().all(Verdict::is_good))
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Error> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
 }
 
 /// All at once: the suite mostly waits.
@@ -114,7 +129,7 @@ async fn go(ways: Vec<Way>, folder: PathBuf) -> Result<Vec<Verdict>, RunError> {
 
 async fn go_one(way: Way, era: Era, folder: PathBuf) -> Result<(Scene, Verdict), RunError> {
     let scene = Scene::set(way, era).await;
-    let scenarios = suite::run(scene.url(), era, &folder)
+    let scenarios = suite::run(scene.target(), era, &folder)
         .await
         .map_err(|source| RunError::Suite { way, era, source })?;
     Ok((scene, Verdict::of(way, era, scenarios)))

@@ -1,4 +1,5 @@
-//! What the suite is sent to: a demo server, or a gateway in front of it whose tenant has a whole chain of policies.
+//! What the suite is sent to: a demo server, or a gateway in front of it whose tenant has a whole chain of policies; or
+//! the gateway that is to be its client.
 //!
 //! The suite cannot present a token, so a forwarder between it and the gateway does that. `suite` comes next.
 
@@ -10,6 +11,7 @@ use portcullis_tests::tokens;
 use portcullis_tests::upstreams::Upstream;
 use serde_json::json;
 
+use crate::drive::UnderTest;
 use crate::options::Way;
 
 /// The tenant, and its server.
@@ -19,10 +21,18 @@ const CALLS_PER_S: u32 = 1_000_000;
 
 /// The running processes of one run. They end with it.
 pub struct Scene {
-    url: String,
+    target: Target,
     _forwarder: Option<Forwarder>,
     _gateway: Option<Gateway>,
-    _upstream: Upstream,
+    _upstream: Option<Upstream>,
+}
+
+/// What the suite tests.
+pub enum Target {
+    /// The server at a URL.
+    Server(String),
+    /// A client.
+    Client(UnderTest),
 }
 
 impl Scene {
@@ -32,16 +42,29 @@ impl Scene {
             (Way::Direct | Way::Gateway, _) => "both",
             (Way::GatewayCrossed, Era::Session) => "stateless",
             (Way::GatewayCrossed, Era::Stateless) => "session",
+            (Way::Client, _) => return Self::with_client().await,
         };
         let upstream = Upstream::example_with(NAME, &["--era", spoken]).await;
         match way {
             Way::Direct => Self {
-                url: upstream.url().to_owned(),
+                target: Target::Server(upstream.url().to_owned()),
                 _forwarder: None,
                 _gateway: None,
-                _upstream: upstream,
+                _upstream: Some(upstream),
             },
-            Way::Gateway | Way::GatewayCrossed => Self::behind_gateway(upstream).await,
+            Way::Gateway | Way::GatewayCrossed | Way::Client => {
+                Self::behind_gateway(upstream).await
+            }
+        }
+    }
+
+    async fn with_client() -> Self {
+        let gateway = Gateway::start().await;
+        Self {
+            target: Target::Client(UnderTest::of(&gateway)),
+            _forwarder: None,
+            _gateway: Some(gateway),
+            _upstream: None,
         }
     }
 
@@ -60,16 +83,16 @@ impl Scene {
         let token = tokens::token("suite", &claims);
         let forwarder = Forwarder::start(gateway.address(), &token).await;
         Self {
-            url: gateway.mcp(NAME).replace(gateway.url(), &forwarder.url()),
+            target: Target::Server(gateway.mcp(NAME).replace(gateway.url(), &forwarder.url())),
             _forwarder: Some(forwarder),
             _gateway: Some(gateway),
-            _upstream: upstream,
+            _upstream: Some(upstream),
         }
     }
 
-    /// Where the suite connects.
-    pub fn url(&self) -> &str {
-        &self.url
+    /// What the suite tests.
+    pub fn target(&self) -> &Target {
+        &self.target
     }
 }
 

@@ -17,8 +17,12 @@ mod summary;
 
 use summary::Counted;
 
+use crate::scene::Target;
+
 /// Each scenario is ended by the suite itself after half a minute, and hardly any takes more than a second.
 const SUITE_TIMEOUT_S: u64 = 900;
+/// How long the suite gives a client, in milliseconds: it starts all of them at once.
+const CLIENT_TIMEOUT_MS: &str = "120000";
 /// Length of a time in the names of the suite's folders, such as `2026-07-28T12-00-00-000Z`.
 const STAMP_LEN: usize = 24;
 
@@ -74,8 +78,9 @@ pub struct Remark {
     pub message: String,
 }
 
-/// Sends the suite for clients of this era to `url`, and leaves what it says in `folder`, which is emptied before.
-pub async fn run(url: &str, era: Era, folder: &Path) -> Result<Vec<Scenario>, SuiteError> {
+/// Lets the suite test a server for clients of this era, or a client of this era, and leaves what it says in `folder`,
+/// which is emptied before.
+pub async fn run(target: &Target, era: Era, folder: &Path) -> Result<Vec<Scenario>, SuiteError> {
     let file = |source| SuiteError::File {
         path: folder.to_owned(),
         source,
@@ -87,16 +92,19 @@ pub async fn run(url: &str, era: Era, folder: &Path) -> Result<Vec<Scenario>, Su
 
     let [node, suite] = places::conformance_suite();
     let mut command = Command::new(node);
+    command.arg(suite);
+    match target {
+        Target::Server(url) => command.args(["server", "--url", url]),
+        Target::Client(under_test) => {
+            let this = std::env::current_exe().map_err(SuiteError::Run)?;
+            command
+                .args(["client", "--timeout", CLIENT_TIMEOUT_MS, "--command"])
+                .arg(format!("{} drive", this.display()))
+                .envs(under_test.variables())
+        }
+    };
     command
-        .arg(suite)
-        .args([
-            "server",
-            "--url",
-            url,
-            "--requirements",
-            era.revision(),
-            "--output-dir",
-        ])
+        .args(["--requirements", era.revision(), "--output-dir"])
         .arg(folder)
         .kill_on_drop(true);
     let limit = Duration::from_secs(SUITE_TIMEOUT_S);
@@ -118,23 +126,35 @@ pub async fn run(url: &str, era: Era, folder: &Path) -> Result<Vec<Scenario>, Su
         .collect()
 }
 
-/// The checks that the suite noted, by scenario. Its folders are called `server-SCENARIO-STAMP`.
+/// The checks that the suite noted, by scenario. Its folders are called `server-SCENARIO-STAMP`, or `SCENARIO-STAMP` for
+/// clients, whose scenarios may have a slash in their names.
 fn notes(folder: &Path) -> Result<BTreeMap<String, Vec<Value>>, SuiteError> {
+    let mut notes = BTreeMap::new();
+    note((folder, ""), &mut notes)?;
+    Ok(notes)
+}
+
+fn note(
+    (folder, above): (&Path, &str),
+    notes: &mut BTreeMap<String, Vec<Value>>,
+) -> Result<(), SuiteError> {
     let file = |source| SuiteError::File {
         path: folder.to_owned(),
         source,
     };
-    let mut notes = BTreeMap::new();
     for entry in std::fs::read_dir(folder).map_err(file)? {
         let path = entry.map_err(file)?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let stampless = name.len().saturating_sub("-".len() + STAMP_LEN);
-        let Some(scenario) = name
-            .get(..stampless)
-            .and_then(|name| name.strip_prefix("server-"))
-        else {
+        let scenario = name.get(..stampless).filter(|name| !name.is_empty());
+        let Some(scenario) = scenario else {
+            if path.is_dir() {
+                note((&path, &format!("{above}{name}/")), notes)?;
+            }
             continue;
         };
+        let scenario = scenario.strip_prefix("server-").unwrap_or(scenario);
+        let scenario = format!("{above}{scenario}");
         let path = path.join("checks.json");
         let checks = match std::fs::read(&path) {
             Ok(text) => serde_json::from_slice(&text)
@@ -143,9 +163,9 @@ fn notes(folder: &Path) -> Result<BTreeMap<String, Vec<Value>>, SuiteError> {
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
             Err(source) => return Err(SuiteError::File { path, source }),
         };
-        notes.insert(scenario.to_owned(), checks);
+        notes.insert(scenario, checks);
     }
-    Ok(notes)
+    Ok(())
 }
 
 /// A scenario as its summary counts it, with what was noted about it.
@@ -216,6 +236,16 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_scenario_may_lie_in_a_folder_of_its_kind() {
+        let folder = tempfile::tempdir().unwrap();
+        let scenario = folder.path().join("auth/basic-2026-11-21T15-13-59-947Z");
+        std::fs::create_dir_all(&scenario).unwrap();
+        std::fs::write(scenario.join("checks.json"), "[]").unwrap();
+        let noted: Vec<String> = notes(folder.path()).unwrap().into_keys().collect();
+        assert_eq!(noted, ["auth/basic"]);
+    }
 
     fn noted(checks: &Value) -> BTreeMap<String, Vec<Value>> {
         let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What cannot be carried from one era to the other: the one place where a scenario may fail, and why.
+//! What cannot be carried from one era to the other, or is not done: the one place where a scenario may fail, and why.
 //!
 //! `verdict` reports these as skipped, and says which of them pass after all, so that they leave this table.
 
@@ -34,6 +34,35 @@ const CROSSED: &[Uncarried] = &[
     stateless("input-required-result-basic-elicitation", KEYS),
 ];
 
+const DPOP: &str =
+    "an extension that the gateway does not have: tokens that are bound to a key (RFC 9449)";
+
+const IDENTITY: &str = "an extension that the gateway does not have: grants of an identity provider (SEP-990, SEP-1933)";
+
+const HEADERS: &str = "the gateway does not read `x-mcp-header` in schemas of tools yet";
+
+/// Here the gateway is the client.
+const CLIENT: &[Uncarried] = &[
+    session("auth/dpop", DPOP),
+    session("auth/dpop-nonce", DPOP),
+    session("auth/enterprise-managed-authorization", IDENTITY),
+    session("auth/wif-jwt-bearer", IDENTITY),
+    stateless("auth/dpop", DPOP),
+    stateless("auth/dpop-nonce", DPOP),
+    stateless("auth/enterprise-managed-authorization", IDENTITY),
+    stateless("auth/wif-jwt-bearer", IDENTITY),
+    stateless("http-custom-headers", HEADERS),
+    stateless("http-invalid-tool-headers", HEADERS),
+];
+
+const fn session(scenario: &'static str, why: &'static str) -> Uncarried {
+    Uncarried {
+        era: Era::Session,
+        scenario,
+        why,
+    }
+}
+
 const fn stateless(scenario: &'static str, why: &'static str) -> Uncarried {
     Uncarried {
         era: Era::Stateless,
@@ -47,6 +76,7 @@ pub fn why(way: Way, era: Era, scenario: &str) -> Option<&'static str> {
     let table = match way {
         Way::Direct | Way::Gateway => &[],
         Way::GatewayCrossed => CROSSED,
+        Way::Client => CLIENT,
     };
     let found = table
         .iter()

@@ -131,6 +131,9 @@ impl Verdict {
             (Way::Direct | Way::Gateway, Era::Session) => 83,
             (Way::Direct | Way::Gateway, Era::Stateless) => 197,
             (Way::GatewayCrossed, _) => 1,
+            // As many as with the client of the official SDK for Rust.
+            (Way::Client, Era::Session) => 224,
+            (Way::Client, Era::Stateless) => 408,
         }
     }
 

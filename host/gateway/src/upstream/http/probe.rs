@@ -89,24 +89,11 @@ impl HttpUpstream {
     }
 
     async fn discover(&self) -> Result<Speaks, UpstreamError> {
-        let revision = Revision::newest_of(Era::Stateless);
-        let body =
-            lifecycle::discover_request("\"pc-discover\"", revision, CAPABILITIES, &gateway());
-        let mut headers = self.wire.base().clone();
-        headers.insert(
-            PROTOCOL_VERSION,
-            HeaderValue::from_static(revision.as_str()),
-        );
-        headers.insert(METHOD, HeaderValue::from_static(DISCOVER));
-        let response = self.wire.post(headers, Bytes::from(body)).await?;
-        let reply = match self.wire.receive(response, Era::Stateless).await? {
-            Received::Body(head) => {
-                let reply = self.wire.begin(head, Era::Stateless, None).await?;
-                receive::message_of(reply, &self.wire.name, &self.wire.limits).await?
-            }
-            Received::Error { status: _, body } => body,
-            Received::Gone(status) => return Err(self.wire.status(status)),
-        };
+        let mut reply = self.ask(Revision::newest_of(Era::Stateless)).await?;
+        // MCP 2026-07-28, "Protocol Version Header": what it names is worth another try, and one is enough.
+        if let Some(revision) = receive::offered_instead(&reply) {
+            reply = self.ask(revision).await?;
+        }
         let result = receive::result_of(&reply, DISCOVER, &self.wire.name)?;
         let found =
             DiscoverResult::parse(result.get()).map_err(|source| UpstreamError::Lifecycle {
@@ -128,6 +115,27 @@ impl HttpUpstream {
             Stateless { revision, headers }
         });
         Ok(Speaks { session, stateless })
+    }
+
+    /// The answer to `server/discover` in this revision, an error or not.
+    async fn ask(&self, revision: Revision) -> Result<Bytes, UpstreamError> {
+        let body =
+            lifecycle::discover_request("\"pc-discover\"", revision, CAPABILITIES, &gateway());
+        let mut headers = self.wire.base().clone();
+        headers.insert(
+            PROTOCOL_VERSION,
+            HeaderValue::from_static(revision.as_str()),
+        );
+        headers.insert(METHOD, HeaderValue::from_static(DISCOVER));
+        let response = self.wire.post(headers, Bytes::from(body)).await?;
+        match self.wire.receive(response, Era::Stateless).await? {
+            Received::Body(head) => {
+                let reply = self.wire.begin(head, Era::Stateless, None).await?;
+                receive::message_of(reply, &self.wire.name, &self.wire.limits).await
+            }
+            Received::Error { status: _, body } => Ok(body),
+            Received::Gone(status) => Err(self.wire.status(status)),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use http_body_util::BodyExt as _;
 use portcullis_protocol::envelope::{self, Message, Outcome};
 use portcullis_protocol::error::{ErrorObject, UNSUPPORTED_VERSION};
 use portcullis_protocol::headers::{EVENT_STREAM, JSON};
-use portcullis_protocol::revision::Era;
+use portcullis_protocol::revision::{Era, Revision};
 use portcullis_protocol::sse::Decoder;
 use serde_json::value::RawValue;
 
@@ -197,6 +197,32 @@ fn refusal_of(body: &[u8]) -> Option<Refusal> {
 /// Whether an upstream says that it does not speak the revision it was asked in.
 pub(super) fn is_unsupported_version(body: &[u8]) -> bool {
     refusal_of(body).is_some_and(|refusal| refusal.code == i64::from(UNSUPPORTED_VERSION))
+}
+
+/// The newest stateless revision that an upstream says it speaks, when it refuses the one it was asked in.
+pub(super) fn offered_instead(body: &[u8]) -> Option<Revision> {
+    #[derive(serde::Deserialize)]
+    struct Offered {
+        supported: Vec<String>,
+    }
+    let Ok(Message::Response(response)) = envelope::parse(body) else {
+        return None;
+    };
+    let Outcome::Error(error) = response.outcome else {
+        return None;
+    };
+    let error = ErrorObject::parse(error)?;
+    let data = error
+        .data
+        .filter(|_| error.code == i64::from(UNSUPPORTED_VERSION))?;
+    let offered: Offered = serde_json::from_str(data.get()).ok()?;
+    let known = offered
+        .supported
+        .iter()
+        .filter_map(|name| Revision::parse(name));
+    known
+        .filter(|revision| revision.era() == Era::Stateless)
+        .max()
 }
 
 /// Whether a session could not be opened because the upstream is not what it was.

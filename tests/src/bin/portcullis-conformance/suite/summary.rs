@@ -25,7 +25,7 @@ impl fmt::Display for Counted {
 
 /// Every scenario that was run, in its order; nothing where the summary is missing or does not add up.
 pub fn read(output: &str) -> Option<Vec<Counted>> {
-    let (_, summary) = output.split_once("=== SUMMARY ===")?;
+    let (_, summary) = output.split_once("SUMMARY ===")?;
     let (lines, rest) = summary.split_once("\nTotal: ")?;
     let counted = lines.lines().filter(|line| !line.is_empty()).map(line);
     let counted: Vec<Counted> = counted.collect::<Option<_>>()?;
@@ -47,10 +47,12 @@ fn line(line: &str) -> Option<Counted> {
     })
 }
 
-/// Such as `2 passed, 0 failed`.
+/// Such as `2 passed, 0 failed`, with warnings or without.
 fn numbers(counts: &str) -> Option<(u32, u32)> {
-    let (passed, failed) = counts.strip_suffix(" failed")?.split_once(" passed, ")?;
-    Some((passed.parse().ok()?, failed.parse().ok()?))
+    let (passed, rest) = counts.split_once(" passed, ")?;
+    let (failed, rest) = rest.split_once(" failed")?;
+    let is_whole = rest.is_empty() || (rest.starts_with(", ") && rest.ends_with(" warnings"));
+    is_whole.then_some((passed.parse().ok()?, failed.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -83,6 +85,18 @@ Not scored for 2025-11-25: 1 scenario(s) run, 0 failing. These do not affect con
                 "tools-call-sampling: 1 passed, 3 failed"
             ]
         );
+    }
+
+    #[test]
+    fn warnings_are_neither() {
+        let printed = PRINTED
+            .replace("=== SUMMARY", "=== SUITE SUMMARY")
+            .replace("2 passed, 0 failed\n", "2 passed, 0 failed, 1 warnings\n")
+            .replace(
+                "Total: 3 passed, 3 failed",
+                "Total: 3 passed, 3 failed, 1 warnings",
+            );
+        assert_eq!(read(&printed), read(PRINTED));
     }
 
     #[test]
