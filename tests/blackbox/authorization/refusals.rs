@@ -90,8 +90,9 @@ async fn an_upstream_that_refuses_every_token_does_not_keep_the_server_busy() {
     }
     let asked = scene.server.asked("/token").len();
     assert!((1..=10).contains(&asked), "{asked}");
+    let why = &scene.view().await["error"];
     assert_eq!(
-        error(&scene).await,
+        why,
         "the upstream refuses the access token that it was just given"
     );
     scene.guarded.change(|rules| rules.refuses_all = false);
@@ -99,6 +100,30 @@ async fn an_upstream_that_refuses_every_token_does_not_keep_the_server_busy() {
         scene.call("read").await.ok()
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_call_that_no_token_helps_costs_others_nothing() {
+    let stage = stage().await;
+    for name in ["spoilt-machine", "spoilt-people"] {
+        let scene = if name == "spoilt-machine" {
+            Scene::of_machine(&stage, name).await
+        } else {
+            let scene = Scene::of_people(&stage, name).await;
+            scene.server.change(|rules| rules.refreshes = false);
+            assert_eq!(scene.consent().await.status, 200);
+            scene
+        };
+        scene.served("read").await;
+        scene
+            .guarded
+            .change(|rules| rules.refused_tool = Some("write"));
+        for _ in 0..5 {
+            assert_eq!(scene.call("write").await.unwrap_err(), REFUSED, "{name}");
+            scene.served("read").await;
+        }
+        assert!(scene.server.asked("/token").len() <= 5, "{name}");
+    }
 }
 
 #[tokio::test]

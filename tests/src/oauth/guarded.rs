@@ -23,6 +23,8 @@ const SCOPE_ALWAYS: &str = "read";
 pub struct GuardedRules {
     /// Whether it refuses every token.
     pub refuses_all: bool,
+    /// A tool whose calls it refuses, whatever the token.
+    pub refused_tool: Option<&'static str>,
     /// Whether its refusals say nothing but their status.
     pub is_terse: bool,
     /// Authorization servers that it names in place of its own.
@@ -134,6 +136,9 @@ impl Inner {
             }
             "tools/call" => {
                 let tool = message["params"]["name"].as_str().unwrap_or_default();
+                if self.lock().rules.refused_tool == Some(tool) {
+                    return self.refuse(StatusCode::UNAUTHORIZED, "invalid_token", SCOPE_ALWAYS);
+                }
                 if !access.scopes.iter().any(|scope| scope == tool) {
                     return self.refuse(StatusCode::FORBIDDEN, "insufficient_scope", tool);
                 }

@@ -47,6 +47,7 @@ pub(super) struct Book {
     /// How the last renewal failed, if it did.
     pub(super) failure: Option<Arc<OauthError>>,
     failures: u32,
+    failed_at: Option<Instant>,
     retry_at: Option<Instant>,
 }
 
@@ -120,8 +121,9 @@ impl Book {
             return Some(Ok(Arc::clone(token)));
         }
         let is_paused = self.retry_at.is_some_and(|at| Instant::now() < at);
-        let failure = self.failure.as_ref().filter(|_| is_renewed || is_paused)?;
-        Some(Err(Arc::clone(failure)))
+        let failure = self.failure.as_ref()?;
+        let is_answer = is_paused || (is_renewed && !failure.is_for_people());
+        is_answer.then(|| Err(Arc::clone(failure)))
     }
 
     async fn obtain(&mut self, setup: &Setup, need: Need) -> Result<Arc<Token>, OauthError> {
@@ -130,11 +132,11 @@ impl Book {
             Need::Refused {
                 lack,
                 challenge,
-                shown,
+                shown: _,
                 is_last,
             } => {
                 match lack {
-                    Lack::Token => self.take_refusal(challenge, shown, is_last)?,
+                    Lack::Token => self.take_refusal(challenge, is_last)?,
                     Lack::Scope => self.take_lack(setup, challenge, is_last)?,
                 }
                 Some(lack)
@@ -154,19 +156,10 @@ impl Book {
         }
     }
 
-    /// The upstream does not take what it was shown.
-    fn take_refusal(
-        &mut self,
-        challenge: Challenge,
-        shown: Option<Arc<Token>>,
-        is_last: bool,
-    ) -> Result<(), OauthError> {
+    /// The upstream does not take what it was shown. That stays in use until there is another: one request may be
+    /// refused for reasons of its own, and nobody else is to suffer for it.
+    fn take_refusal(&mut self, challenge: Challenge, is_last: bool) -> Result<(), OauthError> {
         self.challenge = Some(challenge);
-        if let (Some(shown), Some(current)) = (shown, &self.token)
-            && Arc::ptr_eq(&shown, current)
-        {
-            self.token = None;
-        }
         if is_last {
             return Err(OauthError::TokenRefused);
         }
@@ -223,7 +216,6 @@ impl Book {
         self.lacking = self.more(&self.lacking);
         // What was consented to was renewed; what was not is still missing.
         self.failure = self.failure.take().filter(|_| !self.lacking.is_empty());
-        self.failures = 0;
         self.retry_at = None;
     }
 
@@ -245,13 +237,28 @@ impl Book {
                 // What led here is not asked for again with the next renewal.
                 self.lacking.clear();
             }
-            self.failures = self.failures.saturating_add(1);
-            let pause_ms = setup.means.limits.backoff_ms(self.failures);
-            self.retry_at = Some(Instant::now() + Duration::from_millis(pause_ms));
+            self.pause(setup);
         }
         let error = Arc::new(error);
         self.failure = Some(Arc::clone(&error));
         error
+    }
+
+    /// Leaves the servers alone for a while, which grows until nothing went wrong for long.
+    pub(super) fn pause(&mut self, setup: &Setup) {
+        let limits = &setup.means.limits;
+        let now = Instant::now();
+        let long = Duration::from_millis(limits.backoff_max_ms.saturating_mul(2));
+        let is_new = self
+            .failed_at
+            .is_none_or(|at| now.duration_since(at) > long);
+        self.failures = if is_new {
+            1
+        } else {
+            self.failures.saturating_add(1)
+        };
+        self.failed_at = Some(now);
+        self.retry_at = Some(now + Duration::from_millis(limits.backoff_ms(self.failures)));
     }
 }
 

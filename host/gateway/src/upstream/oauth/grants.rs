@@ -83,8 +83,11 @@ impl Book {
             .is_some_and(|grant| grant.issuer == server.issuer);
         let client = match self.client(setup, &server)? {
             Some(client) if is_same => client,
-            // Another server gave them, and no other may see them.
-            Some(_) | None => return Err(self.lost(setup).await),
+            // Another server gave them, and no other may see them. The upstream may still come back to that one.
+            Some(_) | None => {
+                self.pause(setup);
+                return Err(OauthError::ConsentRequired);
+            }
         };
         let mut form = Form::of_grant("refresh_token", &server, &[]);
         form.add("refresh_token", refresh.expose());
@@ -114,12 +117,20 @@ impl Book {
         is_unknown || refused.is_about_grant()
     }
 
-    /// Nothing is left that a token could be obtained with.
+    /// Nothing is left that another token could be obtained with.
     async fn lost(&mut self, setup: &Setup) -> OauthError {
-        self.token = None;
-        if let Some(grant) = &mut self.grant
-            && grant.tokens.take().is_some()
-        {
+        let has_token = self.token.as_ref().is_some_and(|token| !token.has_ended());
+        let Some(grant) = &mut self.grant else {
+            return OauthError::ConsentRequired;
+        };
+        let is_changed = match &mut grant.tokens {
+            Some(tokens) if has_token => tokens.refresh.take().is_some(),
+            tokens => tokens.take().is_some(),
+        };
+        if !has_token {
+            self.token = None;
+        }
+        if is_changed {
             self.store(setup).await;
         }
         OauthError::ConsentRequired

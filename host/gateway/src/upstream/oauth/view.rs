@@ -44,7 +44,7 @@ pub struct AuthorizationView {
     /// When the access token ends, in milliseconds since the Unix epoch, where that was said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at_ms: Option<u64>,
-    /// What went wrong last, until it goes right.
+    /// What went wrong last; until another token is obtained.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
