@@ -3,10 +3,10 @@
 use serde_json::json;
 
 use crate::model::{
-    ChainSpec, IssuerSpec, KeyRecord, KeySpec, PluginRef, Resource, ResourceKind, ServerSpec,
-    TenantSpec, UpstreamSpec,
+    ChainSpec, Grant, IssuerSpec, KeyRecord, KeySpec, PluginRef, Resource, ResourceKind,
+    ServerSpec, TenantSpec, UpstreamSpec,
 };
-use crate::store::{NewChain, NewPlugin, Put, Store, StoreError};
+use crate::store::{Grants, NewChain, NewPlugin, Put, Store, StoreError};
 
 use super::SqliteStore;
 
@@ -405,6 +405,50 @@ async fn what_is_deleted_is_gone() {
             .unwrap()
             .is_empty()
     );
+}
+
+#[tokio::test]
+async fn a_grant_is_kept_with_its_upstream() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = with_tenants(&folder).await;
+    let granted = |access: &str| -> Grant {
+        serde_json::from_value(json!({
+            "url": "https://a.example/mcp", "grant": "authorization-code", "issuer": "https://login.example",
+            "client_id": "c", "tokens": { "access": access, "refresh": "r-1" },
+        }))
+        .unwrap()
+    };
+    store.put_grant("acme", "a", &granted("t-0")).await.unwrap();
+    assert_eq!(
+        store.grant("acme", "a").await.unwrap(),
+        None,
+        "there is no such upstream"
+    );
+
+    store.put_resource("acme", "a", &upstream()).await.unwrap();
+    store.put_grant("acme", "a", &granted("t-1")).await.unwrap();
+    store.put_grant("acme", "a", &granted("t-2")).await.unwrap();
+    store.close().await;
+    let store = open(&folder).await;
+    assert_eq!(
+        store.grant("acme", "a").await.unwrap(),
+        Some(granted("t-2"))
+    );
+    assert_eq!(store.grant("globex", "a").await.unwrap(), None);
+
+    // A new definition of the upstream leaves it; the end of the upstream does not.
+    store.put_resource("acme", "a", &upstream()).await.unwrap();
+    assert!(store.grant("acme", "a").await.unwrap().is_some());
+    store
+        .delete_resource("acme", ResourceKind::Upstream, "a")
+        .await
+        .unwrap();
+    store.put_resource("acme", "a", &upstream()).await.unwrap();
+    assert_eq!(store.grant("acme", "a").await.unwrap(), None);
+
+    store.put_grant("acme", "a", &granted("t-3")).await.unwrap();
+    store.delete_grant("acme", "a").await.unwrap();
+    assert_eq!(store.grant("acme", "a").await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -149,6 +149,40 @@ async fn a_refusal_with_a_status_of_its_own_is_a_reply() {
 }
 
 #[tokio::test]
+async fn what_an_upstream_names_instead_is_tried_once() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    for (names, refusals, want) in [
+        ("2026-07-28", 1, Era::Stateless),
+        ("2026-07-28", 9, Era::Session),
+        ("2030-01-01", 1, Era::Session),
+    ] {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&asked);
+        let peer = Peer::start(move |seen| {
+            let count = Arc::clone(&count);
+            async move {
+                if seen.rpc() == "server/discover" && count.fetch_add(1, Ordering::Relaxed) < refusals {
+                    let data = json!({"supported": [names], "requested": "x"});
+                    let error = json!({"code": -32022, "message": "Unsupported protocol version", "data": data});
+                    let body = json!({"jsonrpc": "2.0", "id": seen.body["id"], "error": error});
+                    return reply(400, "application/json", body.to_string());
+                }
+                discovery(&seen, &["2026-07-28"])
+                    .or_else(|| lifecycle(&seen, "s-1"))
+                    .unwrap_or_else(|| result(&seen, &json!({})))
+            }
+        })
+        .await;
+        let (bed, conversation) = (Bed::new(), Conversation::default());
+        let params = stateless_params("t", json!({}), None);
+        let call = tool(Era::Stateless, "1", &params);
+        let answer = ask(&bed.url(&peer.url), &conversation, call).await.unwrap();
+        assert_eq!(answer.era, want, "{names} {refusals}");
+        assert!(asked.load(Ordering::Relaxed) <= 2, "{names} {refusals}");
+    }
+}
+
+#[tokio::test]
 async fn an_upstream_that_is_replaced_by_another_version_is_asked_again() {
     use std::sync::atomic::{AtomicBool, Ordering};
     static OLD: AtomicBool = AtomicBool::new(false);
