@@ -173,7 +173,7 @@ fn errors_name_line_key_and_the_nearest_known_key() {
     insta::assert_snapshot!(error_of("admin_listen: 127.0.0.1:4444\n"), @"portcullis.yaml:1: admin_listen: 127.0.0.1:4444 is `listen` too: give the admin API a port of its own");
     insta::assert_snapshot!(error_of("allowed_origins: [\"https://a.example/path\"]\n"), @"portcullis.yaml:1: allowed_origins[0]: `https://a.example/path` is not an origin: write it as https://app.example.com, without a path");
     insta::assert_snapshot!(error_of("default_server: Main\n"), @"portcullis.yaml:1: default_server: `Main` is not a name: use 1-63 of a-z, 0-9 and `-`, starting with a letter and without `--`");
-    insta::assert_snapshot!(error_of("oauth_callback_url: /oauth/callback\n"), @"portcullis.yaml:1: oauth_callback_url: relative URL without a base");
+    insta::assert_snapshot!(error_of("oauth_callback_url: /oauth/callback\n"), @r#"portcullis.yaml:1: oauth_callback_url: relative URL without a base: "/oauth/callback""#);
     insta::assert_snapshot!(error_of("oauth_callback_url: https://a.example/cb?to=x\n"), @"portcullis.yaml:1: oauth_callback_url: `https://a.example/cb?to=x` is not possible: write it as https://gateway.example/oauth/callback");
     insta::assert_snapshot!(error_of("admin_token: short\n"), @"portcullis.yaml:1: admin_token: use at least 16 printable ASCII characters without spaces");
     insta::assert_snapshot!(error_of("seal_key: only-thirty-one-characters-long\n"), @"portcullis.yaml:1: seal_key: use at least 32 printable ASCII characters without spaces");
