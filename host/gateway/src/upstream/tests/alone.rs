@@ -160,9 +160,16 @@ async fn a_caller_without_sessions_is_asked_in_the_course_of_its_only_call() {
     bed.upstreams.shutdown().await;
 }
 
+/// Waits until a question was refused, without a call that it could belong to.
 async fn refused(upstream: &Arc<Upstream>, conversation: &Conversation) {
+    let list = Ask {
+        method: "tools/list",
+        params: "{}",
+        ..tool(Era::Session, "1", "")
+    };
     for _ in 0..500 {
-        let told = info(upstream, conversation).await;
+        let reply = ask(upstream, conversation, list).await.unwrap();
+        let told = &messages(reply).await[0]["result"]["tools"][0]["_meta"];
         if told["answers"] == json!({"r": {"error": -32601}}) {
             return;
         }

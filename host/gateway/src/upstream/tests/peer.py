@@ -23,7 +23,7 @@ def answer(message):
     elif method == "subscriptions/listen" and mode == "stateless":
         wishes.append(["listen", params["notifications"]])
     elif method == "tools/list":
-        send({"id": id, "result": {"tools": [{"name": "info", "_meta": {"wishes": wishes}}]}})
+        send({"id": id, "result": {"tools": [{"name": "info", "_meta": {"wishes": wishes, "answers": answers}}]}})
     elif method == "tools/call" and mode != "silent":
         arguments = params.get("arguments") or {}
         for said in arguments.get("before", []) * arguments.get("times", 1):
