@@ -39,8 +39,6 @@ const DPOP: &str =
 
 const IDENTITY: &str = "an extension that the gateway does not have: grants of an identity provider (SEP-990, SEP-1933)";
 
-const HEADERS: &str = "the gateway does not read `x-mcp-header` in schemas of tools yet";
-
 /// Here the gateway is the client.
 const CLIENT: &[Uncarried] = &[
     session("auth/dpop", DPOP),
@@ -51,8 +49,6 @@ const CLIENT: &[Uncarried] = &[
     stateless("auth/dpop-nonce", DPOP),
     stateless("auth/enterprise-managed-authorization", IDENTITY),
     stateless("auth/wif-jwt-bearer", IDENTITY),
-    stateless("http-custom-headers", HEADERS),
-    stateless("http-invalid-tool-headers", HEADERS),
 ];
 
 const fn session(scenario: &'static str, why: &'static str) -> Uncarried {

@@ -11,7 +11,7 @@ const METADATA_URL: &str = "https://conformance-test.local/client-metadata.json"
 /// A scenario under way.
 pub struct Task {
     name: String,
-    /// The era that it speaks.
+    /// The era that the caller speaks.
     pub era: Era,
     /// What else it says: credentials, calls to make.
     pub context: Value,
@@ -26,14 +26,18 @@ impl Task {
     /// The one that this process was started for.
     pub fn of_environment() -> Self {
         let text = |name: &str| variable(name).unwrap_or_default();
+        let name = text("MCP_CONFORMANCE_SCENARIO");
         let is_stateless = text("MCP_CONFORMANCE_PROTOCOL_VERSION") == Era::Stateless.revision();
+        // A caller with a session knows no such headers, so it is the gateway that has to write them.
+        let is_about_headers =
+            ["http-custom-headers", "http-invalid-tool-headers"].contains(&&*name);
         Self {
-            name: text("MCP_CONFORMANCE_SCENARIO"),
-            era: if is_stateless {
+            era: if is_stateless && !is_about_headers {
                 Era::Stateless
             } else {
                 Era::Session
             },
+            name,
             context: serde_json::from_str(&text("MCP_CONFORMANCE_CONTEXT")).unwrap_or_default(),
         }
     }
