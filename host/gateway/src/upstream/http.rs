@@ -84,7 +84,8 @@ impl HttpUpstream {
             timeout,
             speaks: ArcSwapOption::empty(),
             probing: tokio::sync::Mutex::new(()),
-            own: Conversation::default(),
+            // Servers hide what a client cannot use; the gateway lists for clients that can do anything.
+            own: Conversation::stateless(outgoing::EVERYTHING),
             next_id: AtomicU64::new(1),
         }
     }
