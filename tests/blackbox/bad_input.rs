@@ -4,6 +4,7 @@ mod admin;
 mod components;
 mod messages;
 mod settings;
+mod streams;
 mod tokens;
 mod upstreams;
 

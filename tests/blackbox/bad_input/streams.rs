@@ -1,0 +1,78 @@
+//! Upstreams whose streamed replies answer something else, twice, or never: a call has one result all the same.
+
+use portcullis_tests::fakes::{self, Answer, Asked, Fake};
+use portcullis_tests::mcp::{Era, Peer};
+use serde_json::{Value, json};
+
+use super::{STAGE, set};
+
+/// A reply in events. `ID` in them is the id of the request.
+fn events(asked: &Asked, messages: &[&str]) -> Answer {
+    let id = asked.message["id"].to_string();
+    let event = |message: &&str| format!("data: {}\n\n", message.replace("ID", &id));
+    Answer::Whole {
+        status: 200,
+        kind: "text/event-stream",
+        body: messages.iter().map(event).collect(),
+    }
+}
+
+const ONE: &str =
+    r#"{"jsonrpc":"2.0","id":ID,"result":{"content":[{"type":"text","text":"one"}]}}"#;
+const TWO: &str =
+    r#"{"jsonrpc":"2.0","id":ID,"result":{"content":[{"type":"text","text":"two"}]}}"#;
+const FOREIGN: &str = r#"{"jsonrpc":"2.0","id":"of-another","result":{"content":[{"type":"text","text":"foreign"}]}}"#;
+const NOTE: &str = r#"{"jsonrpc":"2.0","method":"notifications/custom","params":{"n":1}}"#;
+
+/// Name, events of the upstream, and what the caller gets as its one response.
+const CASES: &[(&str, &[&str], Result<&str, i64>)] = &[
+    ("in order", &[NOTE, ONE], Ok("one")),
+    ("a foreign result first", &[FOREIGN, ONE], Ok("one")),
+    ("two results", &[ONE, TWO], Ok("one")),
+    ("more after the result", &[ONE, NOTE, FOREIGN], Ok("one")),
+    ("foreign results alone", &[FOREIGN], Err(-32603)),
+    ("notifications alone", &[NOTE, NOTE], Err(-32603)),
+    ("no JSON", &[NOTE, "hello"], Err(-32603)),
+    (
+        "an event that was cut off",
+        &[NOTE, "{\"jsonrpc\":\"2.0\",\"id\":ID,\"result\":{"],
+        Err(-32603),
+    ),
+];
+
+#[tokio::test]
+async fn a_call_has_one_response_whatever_is_streamed() {
+    let stage = STAGE.get(set).await;
+    let (tenant, alice) = stage.guest_tenant("bad-streams").await;
+    for (at, (name, messages, want)) in CASES.iter().enumerate() {
+        let fake = Fake::start(fakes::server(&["greet"], move |asked| {
+            events(asked, messages)
+        }))
+        .await;
+        let server = format!("bad-streams-{at}");
+        tenant.upstream("fake", fake.spec()).await;
+        tenant.server(&server, &["fake"]).await;
+        for era in [Era::Session, Era::Stateless] {
+            let peer = Peer::connect(era, &stage.gateway.mcp(&server), &alice).await;
+            let reply = peer.call("fake__greet", json!({})).await;
+            let responses: Vec<Value> = reply
+                .messages()
+                .into_iter()
+                .filter(|message| message.get("method").is_none())
+                .collect();
+            assert_eq!(responses.len(), 1, "{name}, {era:?}: {}", reply.text);
+            assert!(
+                !reply.text.contains("foreign"),
+                "{name}, {era:?}: {}",
+                reply.text
+            );
+            let response = &responses[0];
+            let got = match response.pointer("/result/content/0/text") {
+                Some(text) => Ok(text.as_str().unwrap_or_default()),
+                None => Err(response["error"]["code"].as_i64().unwrap_or_default()),
+            };
+            assert_eq!(got, *want, "{name}, {era:?}: {}", reply.text);
+        }
+        assert!(!fake.calls().is_empty());
+    }
+}
