@@ -13,6 +13,7 @@
 
 mod authorization;
 mod bad_input;
+mod batches;
 mod caching;
 mod catalogue;
 mod cli;

@@ -253,6 +253,7 @@ fn tool_call(metrics: &Metrics) -> Result<Call, Box<dyn Error>> {
         headers: Arc::new(headers),
         peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 40_000)),
         channel: None,
+        is_batched: false,
         message,
         is_from_upstream: false,
         era: Era::Session,

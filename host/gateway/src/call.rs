@@ -187,6 +187,8 @@ pub struct Call {
     pub peer: SocketAddr,
     /// The session that lives on the connection it came by, where there is such a one.
     pub channel: Option<Arc<str>>,
+    /// Whether it came with others, in one request.
+    pub is_batched: bool,
     /// What it says.
     pub message: Message,
     /// Whether an upstream says it to the client.

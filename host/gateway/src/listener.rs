@@ -6,6 +6,7 @@
 
 mod accept;
 mod account;
+mod batch;
 mod body;
 mod channel;
 mod eager;

@@ -37,7 +37,7 @@ use crate::session::Sessions;
 use crate::telemetry::Metrics;
 use crate::tenancy::Registry;
 
-pub use arrival::{Arrival, Unread};
+pub use arrival::{Arrival, Batched, Unread};
 pub(crate) use rounds::Suspended;
 
 /// Bounds that the walk keeps.
@@ -53,6 +53,8 @@ pub struct WalkLimits {
     pub stream_time_max: Duration,
     /// How often a WebSocket is asked whether its client is there.
     pub websocket_ping: Duration,
+    /// Most messages of one batch.
+    pub batch_messages_max: usize,
     /// Most entries of one page of a listing.
     pub page_entries_max: usize,
 }

@@ -73,7 +73,7 @@ async fn bodies() {
         {"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"The member \"jsonrpc\" must be \"2.0\"."}}
     a member twice
         400
-        {"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"The member \"method\" occurs more than once. Send it once."}}
+        {"jsonrpc":"2.0","id":1,"error":{"code":-32600,"message":"The member \"method\" occurs more than once. Send it once."}}
     a tool without a name
         200
         {"jsonrpc":"2.0","id":1,"error":{"code":-32602,"message":"\"params.name\" must be a string."}}

@@ -132,6 +132,7 @@ impl Parts {
                 keep_alive: Duration::from_secs(settings.limits.sse_keep_alive_s),
                 stream_time_max: Duration::from_secs(settings.limits.stream_time_max_s),
                 websocket_ping: Duration::from_secs(settings.limits.websocket_ping_s),
+                batch_messages_max: len(settings.limits.batch_messages_max),
                 page_entries_max: len(settings.catalogue.page_entries_max),
             },
             keeper: Keeper {

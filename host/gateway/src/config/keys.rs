@@ -29,6 +29,7 @@ const KEYS: &[(&str, Form)] = &[
     ("log.format", Form::Text),
     ("log.level", Form::Text),
     ("limits.body_bytes_max", Form::Number),
+    ("limits.batch_messages_max", Form::Number),
     ("limits.header_bytes_max", Form::Number),
     ("limits.connections_max", Form::Number),
     ("limits.sessions_max", Form::Number),

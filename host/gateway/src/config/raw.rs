@@ -46,6 +46,7 @@ pub struct RawLog {
 #[allow(missing_docs, reason = "the valid form documents each key")]
 pub struct RawLimits {
     pub body_bytes_max: Option<u64>,
+    pub batch_messages_max: Option<u64>,
     pub header_bytes_max: Option<u64>,
     pub connections_max: Option<u64>,
     pub sessions_max: Option<u64>,
@@ -119,6 +120,7 @@ impl RawLimits {
     fn over(self, under: Self) -> Self {
         Self {
             body_bytes_max: self.body_bytes_max.or(under.body_bytes_max),
+            batch_messages_max: self.batch_messages_max.or(under.batch_messages_max),
             header_bytes_max: self.header_bytes_max.or(under.header_bytes_max),
             connections_max: self.connections_max.or(under.connections_max),
             sessions_max: self.sessions_max.or(under.sessions_max),

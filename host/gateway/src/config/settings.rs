@@ -105,6 +105,8 @@ impl LogLevel {
 pub struct Limits {
     /// Largest request body, in bytes.
     pub body_bytes_max: u64,
+    /// Most messages of one batch.
+    pub batch_messages_max: u64,
     /// Most header bytes of one request.
     pub header_bytes_max: u64,
     /// Most open client connections.
@@ -180,6 +182,7 @@ impl Default for Settings {
             seal_key: None,
             limits: Limits {
                 body_bytes_max: 4 * MIB,
+                batch_messages_max: 100,
                 header_bytes_max: 64 * KIB,
                 connections_max: 10_000,
                 sessions_max: 100_000,
@@ -294,6 +297,7 @@ fn limits(raw: RawLimits, default: Limits) -> Result<Limits, InvalidSetting> {
     }
     Ok(limits! {
         body_bytes_max in (KIB, GIB),
+        batch_messages_max in (1, 10_000),
         header_bytes_max in (8 * KIB, MIB),
         connections_max in (1, 1_000_000),
         sessions_max in (1, 10_000_000),

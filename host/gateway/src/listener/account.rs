@@ -33,6 +33,16 @@ impl Account {
         }
     }
 
+    /// Of one of several messages in a request.
+    pub(super) fn of_part(&self, request_id: RequestId) -> Self {
+        Self {
+            request_id,
+            started: self.started,
+            generation: Arc::clone(&self.generation),
+            server: Arc::clone(&self.server),
+        }
+    }
+
     /// Answered by the transport itself.
     pub(super) fn answered(self, reply: Reply) -> Reply {
         self.record(None, "ok");

@@ -14,7 +14,7 @@ use portcullis_protocol::revision::{Era, Revision};
 use tracing::info;
 
 use crate::call::{Call, Kind};
-use crate::pipeline::{Arrival, Pipeline, Unread};
+use crate::pipeline::{Arrival, Batched, Pipeline, Unread};
 use crate::refusal::Refusal;
 use crate::telemetry::RequestId;
 use crate::tenancy::Endpoint;
@@ -22,7 +22,7 @@ use crate::tenancy::Endpoint;
 use super::account::Account;
 use super::reply::{self, Reply};
 use super::websocket::Handover;
-use super::{request, sse, websocket};
+use super::{batch, request, sse, websocket};
 
 /// Methods of Streamable HTTP.
 const ALLOWED: &str = "GET, POST, DELETE";
@@ -106,12 +106,16 @@ async fn mcp(pipeline: &Arc<Pipeline>, mut head: Parts, body: Incoming, client: 
         headers: Arc::new(std::mem::take(&mut head.headers)),
         peer,
         channel: None,
+        is_batched: false,
     };
     match transport {
         Transport::StreamableHttp => match arrive(pipeline, head.method, body, arrival).await {
             Arrived::Reply(reply) => account.answered(*reply),
             Arrived::Refused(unread) => account.unread(unread),
             Arrived::Call(call) => account.walk(pipeline, call).await,
+            Arrived::Batch(messages) => {
+                Box::pin(batch::respond(pipeline, messages, &account)).await
+            }
         },
         Transport::Stream => sse::open(pipeline, &head, arrival, account).await,
         Transport::Messages => sse::message(pipeline, (&head, body), arrival, account).await,
@@ -154,12 +158,19 @@ enum Arrived {
     Reply(Box<Reply>),
     Refused(Unread),
     Call(Arc<Call>),
+    Batch(Vec<Batched>),
 }
 
 async fn arrive(pipeline: &Pipeline, method: Method, body: Incoming, arrival: Arrival) -> Arrived {
     let headers = &arrival.headers;
     let call = match method {
         Method::POST => match read(pipeline, headers, body).await {
+            Ok(body) if batch::is_one(&body) && arrival.takes_batches() => {
+                return match arrival.messages(body, pipeline.limits.batch_messages_max) {
+                    Ok(messages) => Arrived::Batch(messages),
+                    Err(unread) => Arrived::Refused(unread),
+                };
+            }
             Ok(body) => arrival.message(body),
             Err(refusal) => Err(refusal.into()),
         },

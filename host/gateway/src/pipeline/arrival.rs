@@ -18,6 +18,7 @@ use crate::telemetry::RequestId;
 use crate::tenancy::Endpoint;
 
 /// A request as the listener has it.
+#[derive(Clone)]
 pub struct Arrival {
     /// Names it in logs.
     pub request_id: RequestId,
@@ -29,6 +30,16 @@ pub struct Arrival {
     pub peer: SocketAddr,
     /// The session that lives on the connection, where there is such a one.
     pub channel: Option<Arc<str>>,
+    /// Whether it is one of several in one request.
+    pub is_batched: bool,
+}
+
+/// One message of several in one request.
+pub struct Batched {
+    /// Names it in logs.
+    pub request_id: RequestId,
+    /// What it says, where it can be read.
+    pub call: Result<Call, Unread>,
 }
 
 /// A request that is no message, and the id to answer with, where there is one.
@@ -49,6 +60,35 @@ impl<R: Into<Refusal>> From<R> for Unread {
 }
 
 impl Arrival {
+    /// Whether the revision that the headers name takes several messages at once. Without a name it may; its session
+    /// will tell.
+    #[must_use]
+    pub fn takes_batches(&self) -> bool {
+        let named = request_headers(&self.headers).and_then(|headers| headers.session_revision());
+        named.is_ok_and(|revision| revision.rules().batches)
+    }
+
+    /// The messages of a batch, each with a name of its own in logs; or why it is none.
+    ///
+    /// # Errors
+    /// [`Unread`]: not a JSON array, empty, or too long.
+    pub fn messages(self, body: Bytes, messages_max: usize) -> Result<Vec<Batched>, Unread> {
+        let text = text_of(body)?;
+        let messages = envelope::parse_batch(text.as_bytes(), messages_max)?;
+        let read = messages.into_iter().map(|message| {
+            let request_id = RequestId::next();
+            let arrival = Self {
+                request_id,
+                is_batched: true,
+                ..self.clone()
+            };
+            let body = text.slice_ref(message.get()).into_bytes();
+            let call = arrival.message(body);
+            Batched { request_id, call }
+        });
+        Ok(read.collect())
+    }
+
     /// Of a `POST`.
     ///
     /// # Errors
@@ -83,7 +123,10 @@ impl Arrival {
         settle: impl FnOnce(&envelope::Message<'_>) -> Result<(Era, Revision), era::Refusal>,
     ) -> Result<Call, Unread> {
         let text = text_of(body)?;
-        let parsed = envelope::parse_str(&text)?;
+        let parsed = envelope::parse_str(&text).map_err(|err| Unread {
+            id: envelope::id_of_refused(text.as_bytes()).map(|id| ByteString::from(id.get())),
+            refusal: Box::new(err.into()),
+        })?;
         let unread = |refusal: Refusal| Unread {
             id: parsed.id().map(|id| ByteString::from(id.get())),
             refusal: Box::new(refusal),
@@ -118,6 +161,7 @@ impl Arrival {
             headers: self.headers,
             peer: self.peer,
             channel: self.channel,
+            is_batched: self.is_batched,
             message,
             is_from_upstream: false,
             era,

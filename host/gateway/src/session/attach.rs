@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use portcullis_protocol::envelope::EnvelopeError;
 use portcullis_protocol::headers::SESSION_ID;
 use portcullis_protocol::lifecycle::merge_capabilities;
 use portcullis_protocol::params::META_CLIENT_CAPABILITIES;
@@ -32,10 +33,16 @@ impl Sessions {
     /// names.
     ///
     /// # Errors
-    /// 400 without a session, 404 for one that ended or is not this principal's.
+    /// 400 without a session, or in a batch that its revision does not have; 404 for a session that ended or is not this
+    /// principal's.
     pub fn attach(&self, call: Arc<Call>, identity: Arc<Identity>) -> Result<Arc<Call>, Refusal> {
         // Nobody else has set it: the call has only just been authenticated.
         let identity = call.identity.get_or_init(|| identity);
+        if call.is_batched && opens_one(&call) {
+            return Err(Refusal::invalid(
+                "`initialize` must not be part of a batch; send it in a request of its own",
+            ));
+        }
         if call.era == Era::Session && !opens_one(&call) {
             let named = || call.headers.get(SESSION_ID).and_then(|id| id.to_str().ok());
             let session = self.find(
@@ -49,6 +56,9 @@ impl Sessions {
             }
             if !session.is_settled() && !may_be_first(&call) {
                 return Err(SessionError::NotInitialized.into());
+            }
+            if call.is_batched && !session.revision().rules().batches {
+                return Err(EnvelopeError::Batch.into());
             }
             call.session.get_or_init(|| session);
         }

@@ -62,6 +62,7 @@ impl Frames {
             endpoint,
             headers: Arc::clone(&self.headers),
             peer: self.peer,
+            is_batched: false,
             channel: Some(Arc::clone(&self.channel)),
         };
         match arrival.frame(text, self.session.is_settled()) {
