@@ -1,5 +1,5 @@
-//! `Mcp-Param-*`: a stateless call must say in its headers what it says in its arguments (MCP 2026-07-28, Streamable HTTP,
-//! "Server Behavior for Custom Headers").
+//! `Mcp-Param-*`: a stateless call must say in its headers what it says in its arguments (MCP 2026-07-28, Streamable
+//! HTTP, "Server Behavior for Custom Headers").
 //!
 //! Between the router, which knows the tool's definition, and the transforms, which may change what the client said.
 
