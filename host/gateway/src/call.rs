@@ -225,6 +225,12 @@ impl Call {
         }
     }
 
+    /// Whether headers came with it that repeat what it says, as the stateless era wants it over HTTP. Frames have none.
+    #[must_use]
+    pub fn has_mirrors(&self) -> bool {
+        self.era == Era::Stateless && self.channel.is_none()
+    }
+
     /// A replica of the upstream that it goes to.
     fn replica(&self, index: usize) -> Option<&Arc<Upstream>> {
         let mount = self.server.mounts.get(self.offer.get()?.mount)?;

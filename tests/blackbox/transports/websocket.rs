@@ -141,6 +141,48 @@ async fn a_cancelled_frame_gets_no_answer_and_reaches_the_upstream() {
 }
 
 #[tokio::test]
+async fn a_subscription_goes_on_until_it_is_cancelled() {
+    let stage = STAGE.get(Stage::set).await;
+    let client = open(&stage).await;
+    let wanted = stateless(json!({ "notifications": { "toolsListChanged": true } }));
+    let id = client.ask("subscriptions/listen", wanted).await;
+    client
+        .heard
+        .first("notifications/subscriptions/acknowledged")
+        .await;
+    let quick = json!({ "name": "demo__add", "arguments": { "a": 2, "b": 40 } });
+    let quick = client.request("tools/call", stateless(quick)).await;
+    assert_eq!(text_of(&quick), "42");
+    client
+        .notify("notifications/cancelled", json!({ "requestId": id }))
+        .await;
+    client
+        .request("server/discover", stateless(json!({})))
+        .await;
+    let messages = client.heard.messages();
+    assert!(
+        messages.iter().all(|message| message["id"] != id),
+        "{messages:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_frame_needs_no_headers() {
+    let stage = STAGE.get(Stage::set).await;
+    let mut asked = upgrade(stage.gateway.url(), SERVER, &stage.alice);
+    for (name, value) in [("mcp-method", "ping"), ("mcp-param-region", "mars")] {
+        asked
+            .headers_mut()
+            .insert(name, value.parse().expect("a header"));
+    }
+    let client = WsClient::open(asked).await;
+    let call =
+        json!({ "name": "demo__test_header_parameter", "arguments": { "region": "us-west1" } });
+    let answer = client.request("tools/call", stateless(call)).await;
+    assert!(text_of(&answer).contains("us-west1"), "{answer}");
+}
+
+#[tokio::test]
 async fn upstreams_ask_and_tell_over_the_socket() {
     let stage = STAGE.get(Stage::set).await;
     let client = connect(&stage).await;

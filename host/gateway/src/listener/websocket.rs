@@ -9,8 +9,8 @@ mod socket;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use http::Method;
 use http::request::Parts;
+use http::{HeaderMap, Method};
 use hyper::upgrade::OnUpgrade;
 
 use crate::call::Kind;
@@ -52,11 +52,11 @@ pub(super) async fn upgrade(
         return account.answered(request::not_allowed("GET"));
     }
     let upgraded = head.extensions.remove::<OnUpgrade>();
-    let (upgraded, accept) = match handshake::check(&arrival.headers, upgraded) {
-        Ok(checked) => checked,
+    let (upgraded, accepted) = match handshake::check(&arrival.headers, upgraded) {
+        Ok((upgraded, accept)) => (upgraded, handshake::accepted(&arrival.headers, accept)),
         Err(wrong) => return account.answered(wrong.reply(arrival.request_id)),
     };
-    let (headers, peer) = (Arc::clone(&arrival.headers), arrival.peer);
+    let (headers, peer) = (of_frames(&arrival.headers), arrival.peer);
     let server = arrival.endpoint.server.name.clone();
     let call = match arrival.without_body(Kind::Open) {
         Ok(call) => call,
@@ -66,7 +66,6 @@ pub(super) async fn upgrade(
     let Some(session) = opened.extensions_mut().remove::<Arc<Session>>() else {
         return opened;
     };
-    let reply = handshake::accepted(&headers, accept);
     let frames = Frames {
         pipeline: Arc::clone(pipeline),
         channel: Arc::from(session.id()),
@@ -80,5 +79,16 @@ pub(super) async fn upgrade(
         frames,
         messages: Messages::of(opened),
     });
-    reply
+    accepted
+}
+
+/// What an upgrade says of every frame. Headers of MCP speak of one message, and an upgrade is none.
+fn of_frames(headers: &HeaderMap) -> Arc<HeaderMap> {
+    let mut kept = headers.clone();
+    for name in headers.keys() {
+        if name.as_str().starts_with("mcp-") {
+            kept.remove(name);
+        }
+    }
+    Arc::new(kept)
 }

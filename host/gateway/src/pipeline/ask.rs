@@ -6,7 +6,6 @@ use bytestring::ByteString;
 use futures_util::future::join_all;
 use http_body_util::{BodyExt, Limited};
 use portcullis_protocol::params::log_level;
-use portcullis_protocol::revision::Era;
 use portcullis_protocol::splice::{self, SpliceError};
 
 use crate::listener::Reply;
@@ -103,7 +102,7 @@ pub(super) async fn send(
 ) -> Result<(UpstreamReply, Sent), Refusal> {
     let Written { params, original } =
         write(route, call).map_err(|err| Refusal::params(err.to_string()))?;
-    let has_no_headers = call.era == Era::Session || call.message.is_changed;
+    let has_no_headers = !call.has_mirrors() || call.message.is_changed;
     let outgoing = Outgoing {
         params: params.as_deref(),
         original: original.map(ByteString::into_bytes),

@@ -4,7 +4,6 @@
 //! Between the router, which knows the tool's definition, and the transforms, which may change what the client said.
 
 use portcullis_protocol::mirrored::Received;
-use portcullis_protocol::revision::Era;
 
 use crate::policy::Permitted;
 use crate::refusal::Refusal;
@@ -15,7 +14,7 @@ use crate::router::Offer;
 /// # Errors
 /// 400 with -32020.
 pub(super) fn check(call: &Permitted, offer: &Offer) -> Result<(), Refusal> {
-    if call.era == Era::Session || offer.mirrored.is_empty() {
+    if !call.has_mirrors() || offer.mirrored.is_empty() {
         return Ok(());
     }
     let header = |name: &str| {
