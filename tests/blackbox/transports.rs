@@ -5,6 +5,7 @@ use portcullis_tests::shared::Shared;
 use portcullis_tests::stage::Stage;
 use serde_json::{Value, json};
 
+mod older_upstreams;
 mod sse;
 mod websocket;
 

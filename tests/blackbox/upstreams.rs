@@ -16,7 +16,7 @@ static STAGE: Shared<Stage> = Shared::new();
 const ERAS: [Era; 2] = [Era::Session, Era::Stateless];
 
 /// A tenant of its own with one upstream, mounted under its name, and the address and key to reach it.
-async fn with_upstream(
+pub(crate) async fn with_upstream(
     stage: &Stage,
     tenant: &str,
     upstream: &str,
@@ -30,7 +30,7 @@ async fn with_upstream(
 }
 
 /// What the reference server must do through the gateway, however it is reached.
-async fn judge_everything(url: &str, key: &str) {
+pub(crate) async fn judge_everything(url: &str, key: &str) {
     for era in ERAS {
         let peer = Peer::connect(era, url, key).await;
         let tools = peer.tools().await;

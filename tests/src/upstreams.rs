@@ -50,21 +50,48 @@ impl Upstream {
 
     /// The reference server with a bit of everything, by the protocol's own authors.
     pub async fn everything() -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self::everything_over("streamableHttp", "mcp").await
+    }
+
+    /// The same over HTTP+SSE, as of 2024-11-05.
+    pub async fn everything_sse() -> Self {
+        Self::everything_over("sse", "sse").await
+    }
+
+    async fn everything_over(transport: &str, path: &str) -> Self {
         let port = free_port();
         let mut command = Command::new("node");
         command
             .args(everything_script())
-            .arg("streamableHttp")
+            .arg(transport)
             .env("PORT", port.to_string());
-        let process = Process::start("server-everything", &mut command, folder.path());
-        wait::so("server-everything to listen", || {
+        Self::listening("server-everything", &mut command, (port, path)).await
+    }
+
+    /// A server of the official Python SDK over HTTP+SSE.
+    pub async fn python_sse() -> Self {
+        Self::python_sse_at(free_port()).await
+    }
+
+    /// The same at a port where nobody listens.
+    pub async fn python_sse_at(port: u16) -> Self {
+        let mut command = Command::new(places::python());
+        command
+            .arg(places::root().join("tests/clients/python/server_sse.py"))
+            .arg(port.to_string());
+        Self::listening("python-sse", &mut command, (port, "sse")).await
+    }
+
+    async fn listening(name: &str, command: &mut Command, (port, path): (u16, &str)) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let process = Process::start(name, command, folder.path());
+        wait::so(&format!("{name} to listen"), || {
             std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
         })
         .await;
         Self {
             process,
-            url: format!("http://127.0.0.1:{port}/mcp"),
+            url: format!("http://127.0.0.1:{port}/{path}"),
             _folder: folder,
         }
     }

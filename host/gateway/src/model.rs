@@ -37,13 +37,16 @@ pub struct TenantSpec {
     pub description: String,
 }
 
-/// An MCP server that the gateway calls: by `url` (Streamable HTTP) or by `command` (stdio, supervised).
+/// An MCP server that the gateway calls: by `url` (over HTTP) or by `command` (stdio, supervised).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpstreamSpec {
-    /// Endpoint of a Streamable HTTP server, `http` or `https`.
+    /// Endpoint of an HTTP server, `http` or `https`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// What is spoken at `url`.
+    #[serde(default, skip_serializing_if = "UpstreamTransport::is_auto")]
+    pub transport: UpstreamTransport,
     /// Program and arguments of a stdio server. It runs with the gateway's rights and an empty environment.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
@@ -69,6 +72,27 @@ pub struct UpstreamSpec {
 
 fn default_timeout_ms() -> u64 {
     30_000
+}
+
+/// What is spoken at an upstream's `url`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum UpstreamTransport {
+    /// Streamable HTTP, or HTTP+SSE where the upstream knows nothing newer: it is asked.
+    #[default]
+    Auto,
+    /// Streamable HTTP.
+    StreamableHttp,
+    /// HTTP+SSE, as of 2024-11-05: `url` is where its stream is opened.
+    Sse,
+}
+
+impl UpstreamTransport {
+    /// Whether the upstream is asked.
+    #[must_use]
+    pub fn is_auto(&self) -> bool {
+        matches!(self, Self::Auto)
+    }
 }
 
 /// Who shares the process of a command.

@@ -23,13 +23,16 @@ mod inbox;
 mod introduction;
 mod limits;
 mod list;
+mod mailbox;
 mod metrics;
 mod oauth;
 mod outgoing;
+mod pending;
 mod registry;
 mod reply;
 mod restore;
 mod stdio;
+mod waiting;
 mod watch;
 
 pub use asker::Asker;
@@ -237,6 +240,7 @@ impl Transport {
                     client: shared.client.clone(),
                     limits: Arc::clone(&shared.limits),
                     tracker: shared.tracker.clone(),
+                    stop: shared.stop.child_token(),
                     meters: Arc::clone(meters),
                     credential,
                     introduced: Arc::clone(introduced),

@@ -197,7 +197,7 @@ async fn documents() {
         {"type":"bad-request","title":"The request is not valid","status":400,"detail":"`No Name` is not a name: use 1-63 of a-z, 0-9 and `-`, starting with a letter and without `--`"}
     an upstream without an address
         422
-        {"type":"invalid-document","title":"The document is not valid","status":422,"detail":"give `url` (Streamable HTTP) or `command` (stdio)","pointer":"/url"}
+        {"type":"invalid-document","title":"The document is not valid","status":422,"detail":"give `url` (HTTP) or `command` (stdio)","pointer":"/url"}
     an upstream with two
         422
         {"type":"invalid-document","title":"The document is not valid","status":422,"detail":"give `url` or `command`, not both","pointer":"/command"}

@@ -1,4 +1,4 @@
-//! Who asks a client something: an upstream session, or a process.
+//! Who asks a client something: an upstream session, its one stream, or a process.
 //!
 //! Comes with a reply or with a pushed message; the pipeline keeps it with the question, and the client's answer goes
 //! back through it.
@@ -11,7 +11,7 @@ use portcullis_protocol::envelope::{self, Message};
 use tokio::sync::oneshot;
 
 use super::error::UpstreamError;
-use super::http::{self, HttpSession, Wire};
+use super::http::{self, HttpSession, SseStream, Wire};
 use super::reply::UpstreamBody;
 use super::stdio::Process;
 
@@ -27,6 +27,7 @@ pub struct Asker(Way);
 #[derive(Debug, Clone)]
 enum Way {
     Session(Arc<Wire>, Arc<HttpSession>),
+    Stream(Arc<SseStream>),
     Process(Arc<Process>),
     /// The gateway asks for an upstream that asks in results, and waits itself.
     Gateway(Arc<Waiting>),
@@ -38,6 +39,10 @@ type Waiting = Mutex<Option<oneshot::Sender<Bytes>>>;
 impl Asker {
     pub(super) fn session(wire: &Arc<Wire>, session: &Arc<HttpSession>) -> Self {
         Self(Way::Session(Arc::clone(wire), Arc::clone(session)))
+    }
+
+    pub(super) fn stream(stream: &Arc<SseStream>) -> Self {
+        Self(Way::Stream(Arc::clone(stream)))
     }
 
     pub(super) fn process(process: &Arc<Process>) -> Self {
@@ -59,6 +64,7 @@ impl Asker {
     pub async fn tell(&self, message: Bytes) -> Result<(), UpstreamError> {
         match &self.0 {
             Way::Session(wire, session) => session.tell(wire, message).await,
+            Way::Stream(stream) => stream.tell(message).await,
             Way::Process(process) => process.tell(&message).await,
             Way::Gateway(waiting) => {
                 let is_answer = matches!(envelope::parse(&message), Ok(Message::Response(_)));
@@ -91,8 +97,8 @@ impl Asker {
                 let body = http::reopen(wire, session, last_event_id).await?;
                 Ok(body.map(|body| UpstreamBody::http(&wire.name, None, body)))
             }
-            // What a process has written is not written again.
-            Way::Process(_) | Way::Gateway(_) => Ok(None),
+            // What came on a stream of this kind, or was written by a process, does not come again.
+            Way::Stream(_) | Way::Process(_) | Way::Gateway(_) => Ok(None),
         }
     }
 }
@@ -101,9 +107,10 @@ impl PartialEq for Asker {
     fn eq(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {
             (Way::Session(_, one), Way::Session(_, other)) => Arc::ptr_eq(one, other),
+            (Way::Stream(one), Way::Stream(other)) => Arc::ptr_eq(one, other),
             (Way::Process(one), Way::Process(other)) => Arc::ptr_eq(one, other),
             (Way::Gateway(one), Way::Gateway(other)) => Arc::ptr_eq(one, other),
-            (Way::Session(..) | Way::Process(_) | Way::Gateway(_), _) => false,
+            (Way::Session(..) | Way::Stream(_) | Way::Process(_) | Way::Gateway(_), _) => false,
         }
     }
 }

@@ -252,10 +252,9 @@ impl Slot {
         if let Some(session) = self.session.get() {
             return Ok(Arc::clone(session));
         }
-        let capabilities = self.client.capabilities();
         let opened = self
             .session
-            .get_or_try_init(|| Box::pin(HttpSession::open(&self.wire, capabilities)));
+            .get_or_try_init(|| Box::pin(HttpSession::open(&self.wire, &self.client)));
         let session = Arc::clone(opened.await?);
         self.follow();
         Ok(session)
@@ -266,7 +265,8 @@ impl Slot {
         let (Some(session), Some(inbox)) = (self.session.get(), self.client.inbox()) else {
             return;
         };
-        if !self.is_followed.swap(true, Ordering::AcqRel) {
+        // A session with a stream of its own has read for the inbox from the beginning.
+        if session.stream().is_none() && !self.is_followed.swap(true, Ordering::AcqRel) {
             let stop = self.in_use.token().clone();
             http::follow(&self.wire, session, inbox, stop);
         }

@@ -1,4 +1,4 @@
-//! Upstreams by URL: Streamable HTTP over pooled connections.
+//! Upstreams by URL: Streamable HTTP over pooled connections, or HTTP+SSE for those that know nothing newer.
 //!
 //! `Upstream::request` comes here with an admitted call. The upstream's eras are known (or found out once), the body
 //! is in the right one, and the reply goes back as it arrives. No connection and no session is made for one call alone.
@@ -25,6 +25,7 @@ mod pool;
 mod probe;
 mod receive;
 mod session;
+mod sse;
 mod subscribe;
 mod wire;
 
@@ -33,6 +34,7 @@ pub(super) use client::{Client, ResponseBody, SendError};
 pub(super) use follow::{follow, reopen};
 pub(super) use receive::{message_of, result_of};
 pub(super) use session::{HttpSession, gateway};
+pub(super) use sse::SseStream;
 pub(super) use wire::{AGENT, Means, Wire};
 
 use super::asker::Asker;
@@ -155,7 +157,10 @@ impl HttpUpstream {
                 if out.era == Era::Session
                     && let Some(session) = conversation.open_session(wire)
                 {
-                    abandon::cancel_soon(wire, session, out.id);
+                    match session.stream() {
+                        Some(stream) => stream.take_back(conversation.uid(), out.id),
+                        None => abandon::cancel_soon(wire, session, out.id),
+                    }
                 }
                 Err(self.timed_out())
             }
@@ -180,6 +185,11 @@ impl HttpUpstream {
         let Some(session) = conversation.open_session(wire) else {
             return Ok(());
         };
+        if let Some(stream) = session.stream() {
+            return stream
+                .notify(conversation.uid(), out, session.revision())
+                .await;
+        }
         let body = outgoing::compose_notification(out, Era::Session, session.revision())
             .map_err(|source| self.untranslatable(source))?;
         let mut headers = session.headers().clone();
@@ -222,6 +232,9 @@ impl HttpUpstream {
                 }
                 self.call_stateless(wire, out, (stateless.revision, &stateless.headers))
                     .await
+            }
+            (Era::Session, _) | (Era::Stateless, None) if wire.speaks_sse() => {
+                Box::pin(self.call_on_stream((wire, conversation), out)).await
             }
             (Era::Session, _) | (Era::Stateless, None) => {
                 self.call_session((wire, conversation), out).await
@@ -341,15 +354,7 @@ impl HttpUpstream {
         (wire, slot): (&Arc<Wire>, &Arc<Slot>),
         ready: &Ready<'_>,
     ) -> Result<Received, UpstreamError> {
-        let session = match slot.session().await {
-            Ok(session) => session,
-            Err(error) => {
-                if receive::speaks_otherwise(&error) {
-                    self.speaks.store(None);
-                }
-                return Err(error);
-            }
-        };
+        let session = self.session(slot).await?;
         let mut headers = session.headers().clone();
         outgoing::forward(ready.out, Era::Session, &mut headers);
         // Until its reply begins, a caller that leaves takes its request back too.
@@ -366,6 +371,14 @@ impl HttpUpstream {
             wire.forget_shared_session(&session);
         }
         Ok(received)
+    }
+
+    async fn session(&self, slot: &Slot) -> Result<Arc<HttpSession>, UpstreamError> {
+        slot.session().await.inspect_err(|error| {
+            if receive::speaks_otherwise(error) {
+                self.speaks.store(None);
+            }
+        })
     }
 
     fn timed_out(&self) -> UpstreamError {

@@ -49,6 +49,8 @@ pub struct UpstreamLimits {
     pub consent_ms: u64,
     /// Calls that wait for one process.
     pub process_pending_max: usize,
+    /// Calls that wait for one stream of HTTP+SSE.
+    pub stream_pending_max: usize,
     /// Messages that wait to be written to one process.
     pub process_queue_len_max: usize,
     /// Messages that wait for one caller before its response; further notifications are dropped, further requests refused.
@@ -101,6 +103,7 @@ impl Default for UpstreamLimits {
             consents_max: 1_000,
             consent_ms: 600_000,
             process_pending_max: 1024,
+            stream_pending_max: 1024,
             process_queue_len_max: 256,
             call_events_max: 64,
             session_processes_max: 64,

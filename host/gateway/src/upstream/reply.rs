@@ -16,7 +16,7 @@ use super::asker::Asker;
 use super::error::UpstreamError;
 use super::flight::Flight;
 use super::http::{Abandon, ResponseBody};
-use super::stdio::ProcessEvents;
+use super::waiting::WaitingEvents;
 
 mod restored;
 
@@ -63,7 +63,7 @@ pub struct UpstreamBody {
 enum Source {
     Http(ResponseBody),
     Restored(Box<Restored>),
-    Process(Box<ProcessEvents>),
+    Waiting(Box<WaitingEvents>),
     /// Everything has been read.
     End,
 }
@@ -93,9 +93,9 @@ impl UpstreamBody {
         Self::new(upstream, None, Source::Restored(Box::new(restored)))
     }
 
-    /// The events of a call to a process.
-    pub(super) fn process(upstream: &Arc<str>, first: Bytes, events: ProcessEvents) -> Self {
-        Self::new(upstream, Some(first), Source::Process(Box::new(events)))
+    /// The events of a call to a peer that calls share.
+    pub(super) fn waiting(upstream: &Arc<str>, first: Bytes, events: WaitingEvents) -> Self {
+        Self::new(upstream, Some(first), Source::Waiting(Box::new(events)))
     }
 
     fn new(upstream: &Arc<str>, first: Option<Bytes>, source: Source) -> Self {
@@ -151,12 +151,12 @@ impl Body for UpstreamBody {
         let polled = match &mut this.source {
             Source::Http(incoming) => ready!(poll_incoming(incoming, &this.upstream, cx)),
             Source::Restored(restored) => ready!(restored.poll_data(&this.upstream, cx)),
-            Source::Process(events) => ready!(events.poll_data(cx)),
+            Source::Waiting(events) => ready!(events.poll_data(cx)),
             Source::End => None,
         };
         let over = match (&polled, &this.source) {
             (Some(Ok(_)), Source::Http(incoming)) => incoming.is_end_stream(),
-            (Some(Ok(_)), Source::Restored(_) | Source::Process(_) | Source::End) => false,
+            (Some(Ok(_)), Source::Restored(_) | Source::Waiting(_) | Source::End) => false,
             (Some(Err(_)) | None, _) => true,
         };
         if over {
@@ -178,7 +178,7 @@ impl Body for UpstreamBody {
                     .map_or_else(SizeHint::default, |rest| SizeHint::with_exact(first + rest))
             }
             Source::End => SizeHint::with_exact(first),
-            Source::Restored(_) | Source::Process(_) => SizeHint::default(),
+            Source::Restored(_) | Source::Waiting(_) => SizeHint::default(),
         }
     }
 }

@@ -11,20 +11,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 use portcullis_protocol::revision::Era;
-use portcullis_protocol::splice;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 mod audience;
 mod claims;
-mod events;
 mod handshake;
 mod inbound;
 mod keeper;
 mod lines;
-mod mailbox;
-mod pending;
 mod process;
 mod request;
 mod seat;
@@ -33,27 +29,25 @@ mod supervise;
 mod table;
 mod wishes;
 
-pub(super) use events::ProcessEvents;
 pub(super) use process::Process;
 pub(super) use seat::Seat;
 
 use super::asker::Asker;
-use super::conversation::Conversation;
+use super::conversation::{Client, Conversation};
 use super::error::UpstreamError;
 use super::introduction::Introduced;
 use super::limits::UpstreamLimits;
+use super::mailbox::Mailbox;
 use super::metrics::Meters;
 use super::outgoing::{self, Outgoing};
+use super::pending::{CANCELLED, OnLeave};
 use super::reply::{ReplyKind, UpstreamBody, UpstreamReply};
+use super::waiting::{Begun, Waiting, WaitingEvents};
 use crate::model::ProcessScope;
 use audience::{Audience, Kind};
 use claims::Claims;
-use events::{Begun, Waiting};
 use keeper::Keeper;
-use pending::OnLeave;
 use wishes::Wish;
-
-const CANCELLED: &str = "notifications/cancelled";
 
 /// One upstream by command.
 #[derive(Debug)]
@@ -90,6 +84,11 @@ pub(super) struct Setup {
 }
 
 impl Setup {
+    /// A way to the inbox of that client's conversation.
+    fn mailbox(&self, client: &Arc<Client>) -> Mailbox {
+        Mailbox::open(client, &self.limits, (&self.processes, self.stop.clone()))
+    }
+
     fn era(&self) -> Option<Era> {
         *self.era.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -204,13 +203,8 @@ impl StdioUpstream {
     ) -> Result<Option<Bytes>, UpstreamError> {
         let untranslatable = |source| request::untranslatable(&self.setup, source);
         if out.method == CANCELLED {
-            let params = out.params.unwrap_or_default();
-            let theirs = splice::get_member(params, "requestId");
-            let id = theirs.and_then(|id| process.pending.find(conversation.uid(), id));
-            let Some(id) = id else { return Ok(None) };
-            let params = splice::set_member(params, "requestId", &id.to_string());
-            let params = params.map_err(untranslatable)?;
-            return Ok(Some(outgoing::message(None, CANCELLED, Some(&params))));
+            let cancelled = process.pending.cancellation(conversation.uid(), out.params);
+            return cancelled.map_err(untranslatable);
         }
         match (process.audience.kind(), process.era()) {
             (Kind::Session(_), Era::Session) => {
@@ -304,7 +298,7 @@ impl StdioUpstream {
                 status: StatusCode::OK,
                 kind: ReplyKind::Events,
                 content_length: None,
-                body: UpstreamBody::process(&self.setup.name, event, ProcessEvents::new(waiting)),
+                body: UpstreamBody::waiting(&self.setup.name, event, WaitingEvents::new(waiting)),
                 asker: match process.audience.scope() {
                     ProcessScope::Session => Some(Asker::process(process)),
                     ProcessScope::Shared => None,

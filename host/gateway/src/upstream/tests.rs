@@ -25,6 +25,7 @@ mod lists;
 mod peer;
 mod process;
 mod sessions;
+mod sse;
 mod together;
 
 /// Everything an upstream needs, of its own for each test.

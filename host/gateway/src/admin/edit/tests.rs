@@ -119,7 +119,7 @@ fn upstreams_are_refused_with_the_field() {
         r#"{"command": ["x"], "headers": {"x-a": "c"}}"#,
     ];
     insta::assert_snapshot!(refusals::<UpstreamSpec>(&documents), @r#"
-422 /url: give `url` (Streamable HTTP) or `command` (stdio)
+422 /url: give `url` (HTTP) or `command` (stdio)
 422 /command: give `url` or `command`, not both
 422 /url: `ftp://x` is not an http or https URL
 422 /url: `x.example/mcp` is not an http or https URL

@@ -43,6 +43,12 @@ pub(in crate::admin) fn upstream(spec: &UpstreamSpec) -> Checked {
             }
         }
         (None, Some(program)) => {
+            if !spec.transport.is_auto() {
+                return Err(Problem::invalid(
+                    "/transport",
+                    "`transport` is for an upstream with `url`: remove it",
+                ));
+            }
             if program.is_empty() || spec.command.iter().any(|word| word.contains('\0')) {
                 return Err(Problem::invalid(
                     "/command",
@@ -65,7 +71,7 @@ pub(in crate::admin) fn upstream(spec: &UpstreamSpec) -> Checked {
         (None, None) => {
             return Err(Problem::invalid(
                 "/url",
-                "give `url` (Streamable HTTP) or `command` (stdio)",
+                "give `url` (HTTP) or `command` (stdio)",
             ));
         }
     }

@@ -30,6 +30,12 @@ pub(super) struct Speaks {
     pub(super) stateless: Option<Stateless>,
 }
 
+/// It opens sessions, and knows nothing else.
+const IN_SESSIONS: Speaks = Speaks {
+    session: true,
+    stateless: None,
+};
+
 /// How to speak to it without a session.
 #[derive(Debug)]
 pub(super) struct Stateless {
@@ -65,6 +71,11 @@ impl HttpUpstream {
     }
 
     async fn probe(&self) -> Result<Speaks, UpstreamError> {
+        self.wire.note_older(false);
+        if self.wire.speaks_sse() {
+            self.own.slot(&self.wire).session().await?;
+            return Ok(IN_SESSIONS);
+        }
         // Half of the caller's time is left for `initialize`, should the upstream not answer at all.
         let limit = Duration::from_millis(self.wire.limits.probe_timeout_ms).min(self.timeout / 2);
         match tokio::time::timeout(limit, self.discover()).await {
@@ -82,10 +93,7 @@ impl HttpUpstream {
         }
         // The session that shows it is kept: the gateway's own lists will use it.
         self.own.slot(&self.wire).session().await?;
-        Ok(Speaks {
-            session: true,
-            stateless: None,
-        })
+        Ok(IN_SESSIONS)
     }
 
     async fn discover(&self) -> Result<Speaks, UpstreamError> {

@@ -158,7 +158,7 @@ impl Wire {
     }
 }
 
-fn kind_of(response: &Response<ResponseBody>) -> Option<ReplyKind> {
+pub(super) fn kind_of(response: &Response<ResponseBody>) -> Option<ReplyKind> {
     let value = response.headers().get(CONTENT_TYPE)?.to_str().ok()?;
     let essence = value.split(';').next().unwrap_or_default().trim();
     if essence.eq_ignore_ascii_case(JSON) {

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use portcullis_protocol::lifecycle::{self, Implementation, InitializeResult};
 use portcullis_protocol::revision::{Era, Revision};
 use portcullis_protocol::{error::ErrorObject, headers};
 
 use super::receive::{self, Received};
+use super::sse::SseStream;
 use super::wire::Wire;
+use crate::upstream::conversation::Client;
 use crate::upstream::error::UpstreamError;
 
 const SESSION_ID: HeaderName = HeaderName::from_static(headers::SESSION_ID);
@@ -26,32 +28,66 @@ pub(in crate::upstream) struct HttpSession {
     headers: HeaderMap,
     /// Absent where the upstream keeps no sessions.
     id: Option<HeaderValue>,
+    /// Where everything comes from, over HTTP+SSE.
+    stream: Option<Arc<SseStream>>,
 }
 
 impl HttpSession {
-    /// Opens a session for a client of these capabilities, a JSON text. An upstream that gives no id keeps nothing of
-    /// it, and is asked once for everybody.
+    /// Opens a session for that client. An upstream that gives no id keeps nothing of it, and is asked once for
+    /// everybody.
     ///
     /// # Errors
     /// When it cannot be reached, or does not answer as `initialize` wants.
     pub(in crate::upstream) async fn open(
         wire: &Arc<Wire>,
-        capabilities: &str,
+        client: &Arc<Client>,
     ) -> Result<Arc<Self>, UpstreamError> {
         if let Some(shared) = wire.shared_session.load_full() {
             return Ok(shared);
         }
-        let session = Arc::new(Self::initialize(wire, capabilities).await?);
-        wire.notify(
-            session.headers.clone(),
-            Bytes::from_static(lifecycle::INITIALIZED.as_bytes()),
-        )
-        .await?;
+        let session = match wire.speaks_sse() {
+            true => Self::on_stream(wire, client).await?,
+            false => Self::by_either(wire, client).await?,
+        };
+        let session = Arc::new(session);
+        let initialized = Bytes::from_static(lifecycle::INITIALIZED.as_bytes());
+        session.tell(wire, initialized).await?;
         wire.meters.sessions_opened.inc();
-        if session.id.is_none() {
+        if session.id.is_none() && session.stream.is_none() {
             wire.shared_session.store(Some(Arc::clone(&session)));
         }
         Ok(session)
+    }
+
+    /// By the newest transport that the upstream knows (MCP 2025-11-25, Transports, "Backwards Compatibility").
+    async fn by_either(wire: &Arc<Wire>, client: &Arc<Client>) -> Result<Self, UpstreamError> {
+        let error = match Self::initialize(wire, client.capabilities()).await {
+            Err(error) if wire.may_be_older() && says_nothing_is_here(&error) => error,
+            other => return other,
+        };
+        let limit = Duration::from_millis(wire.limits.probe_timeout_ms);
+        match tokio::time::timeout(limit, Self::on_stream(wire, client)).await {
+            Ok(Ok(session)) => {
+                wire.note_older(true);
+                Ok(session)
+            }
+            Ok(Err(older)) => {
+                tracing::debug!(upstream = %wire.name, error = %older, "upstream does not speak HTTP+SSE either");
+                Err(error)
+            }
+            Err(_elapsed) => Err(error),
+        }
+    }
+
+    async fn on_stream(wire: &Arc<Wire>, client: &Arc<Client>) -> Result<Self, UpstreamError> {
+        let stream = SseStream::open(wire, client).await?;
+        let answer = stream.initialize(client.capabilities()).await?;
+        Ok(Self {
+            revision: settled(wire, &answer)?,
+            headers: wire.base().clone(),
+            id: None,
+            stream: Some(stream),
+        })
     }
 
     async fn initialize(wire: &Wire, capabilities: &str) -> Result<Self, UpstreamError> {
@@ -71,19 +107,7 @@ impl HttpSession {
             Received::Error { status: _, body } => body,
             Received::Gone(status) => return Err(wire.status(status)),
         };
-        let result = receive::result_of(&reply, "initialize", &wire.name)?;
-        let offer =
-            InitializeResult::parse(result.get()).map_err(|source| UpstreamError::Lifecycle {
-                upstream: Arc::clone(&wire.name),
-                source,
-            })?;
-        let revision = Revision::parse(&offer.protocol_version)
-            .filter(|revision| revision.era() == Era::Session)
-            .ok_or_else(|| UpstreamError::NoRevision {
-                upstream: Arc::clone(&wire.name),
-                offered: offer.protocol_version.clone().into_owned(),
-            })?;
-        wire.introduced.initialized(&offer);
+        let revision = settled(wire, &reply)?;
         let mut headers = wire.base().clone();
         headers.extend(id.clone().map(|id| (SESSION_ID, id)));
         if revision.rules().version_header {
@@ -96,7 +120,13 @@ impl HttpSession {
             revision,
             headers,
             id,
+            stream: None,
         })
+    }
+
+    /// Where everything comes from, over HTTP+SSE.
+    pub(in crate::upstream) fn stream(&self) -> Option<&Arc<SseStream>> {
+        self.stream.as_ref()
     }
 
     /// The revision that was settled on.
@@ -118,6 +148,9 @@ impl HttpSession {
         wire: &Wire,
         message: Bytes,
     ) -> Result<(), UpstreamError> {
+        if let Some(stream) = &self.stream {
+            return stream.tell(message).await;
+        }
         let timeout_ms = wire.limits.tell_timeout_ms;
         let told = wire.notify(self.headers.clone(), message);
         match tokio::time::timeout(Duration::from_millis(timeout_ms), told).await {
@@ -131,6 +164,9 @@ impl HttpSession {
 
     /// Ends the session, as well as it goes and within a bounded time. Upstreams may refuse: they end it by themselves.
     pub(in crate::upstream) async fn close(&self, wire: &Wire) {
+        if let Some(stream) = &self.stream {
+            stream.close();
+        }
         if self.id.is_none() {
             return;
         }
@@ -146,6 +182,37 @@ impl HttpSession {
             }
         }
     }
+}
+
+/// The revision that an answer to `initialize` settles on; what the upstream says of itself is noted.
+fn settled(wire: &Wire, answer: &[u8]) -> Result<Revision, UpstreamError> {
+    let result = receive::result_of(answer, "initialize", &wire.name)?;
+    let offer =
+        InitializeResult::parse(result.get()).map_err(|source| UpstreamError::Lifecycle {
+            upstream: Arc::clone(&wire.name),
+            source,
+        })?;
+    let revision = Revision::parse(&offer.protocol_version)
+        .filter(|revision| revision.era() == Era::Session)
+        .ok_or_else(|| UpstreamError::NoRevision {
+            upstream: Arc::clone(&wire.name),
+            offered: offer.protocol_version.clone().into_owned(),
+        })?;
+    wire.introduced.initialized(&offer);
+    Ok(revision)
+}
+
+/// The statuses with which an upstream answers `initialize` that expects something else at its address.
+fn says_nothing_is_here(error: &UpstreamError) -> bool {
+    matches!(
+        error,
+        UpstreamError::Status {
+            status: StatusCode::BAD_REQUEST
+                | StatusCode::NOT_FOUND
+                | StatusCode::METHOD_NOT_ALLOWED,
+            ..
+        }
+    )
 }
 
 /// Who the gateway is.

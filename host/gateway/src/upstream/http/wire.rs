@@ -3,6 +3,7 @@
 //! Sessions and replies hold on to it. It knows no era; it sends what it is given and names what went wrong.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
@@ -11,11 +12,13 @@ use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header,
 };
 use http_body_util::Full;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use url::Url;
 
 use super::client::{Client, Line, ResponseBody, SendError};
 use super::session::HttpSession;
-use crate::model::UpstreamSpec;
+use crate::model::{UpstreamSpec, UpstreamTransport};
 use crate::upstream::error::UpstreamError;
 use crate::upstream::introduction::Introduced;
 use crate::upstream::limits::UpstreamLimits;
@@ -48,8 +51,15 @@ pub(in crate::upstream) struct Wire {
     pub(in crate::upstream) tracker: TaskTracker,
     pub(super) meters: Arc<Meters>,
     pub(super) introduced: Arc<Introduced>,
+    /// Ends what is read for as long as the upstream is there.
+    pub(super) stop: CancellationToken,
     line: Line,
     uri: Uri,
+    /// The address as its definition has it.
+    url: Url,
+    dialect: UpstreamTransport,
+    /// Whether it was found to know nothing newer than HTTP+SSE.
+    is_older: Arc<AtomicBool>,
     base: HeaderMap,
     /// What is shown beside the headers of the definition.
     credential: Option<Arc<Credential>>,
@@ -62,6 +72,7 @@ pub(in crate::upstream) struct Means {
     pub(in crate::upstream) client: Client,
     pub(in crate::upstream) limits: Arc<UpstreamLimits>,
     pub(in crate::upstream) tracker: TaskTracker,
+    pub(in crate::upstream) stop: CancellationToken,
     pub(in crate::upstream) meters: Arc<Meters>,
     pub(in crate::upstream) credential: Option<Arc<Credential>>,
     pub(in crate::upstream) introduced: Arc<Introduced>,
@@ -79,6 +90,7 @@ impl Wire {
             .parse()
             .map_err(|error| format!("the URL cannot be read: {error}"))?;
         let base = base_headers(&uri, spec)?;
+        let url = Url::parse(url).map_err(|error| format!("the URL cannot be read: {error}"))?;
         let (line, uri) = means.client.line(uri);
         Ok(Self {
             name: Arc::clone(name),
@@ -86,8 +98,12 @@ impl Wire {
             tracker: means.tracker,
             meters: means.meters,
             introduced: means.introduced,
+            stop: means.stop,
             line,
             uri,
+            url,
+            dialect: spec.transport,
+            is_older: Arc::default(),
             base,
             credential: means.credential,
             shared_session: ArcSwapOption::empty(),
@@ -102,8 +118,12 @@ impl Wire {
             tracker: self.tracker.clone(),
             meters: Arc::clone(&self.meters),
             introduced: Arc::clone(&self.introduced),
+            stop: self.stop.clone(),
             line: self.line.clone(),
             uri: self.uri.clone(),
+            url: self.url.clone(),
+            dialect: self.dialect,
+            is_older: Arc::clone(&self.is_older),
             base: self.base.clone(),
             credential: Some(credential),
             shared_session: ArcSwapOption::empty(),
@@ -113,6 +133,39 @@ impl Wire {
     /// What is shown beside the headers of the definition.
     pub(in crate::upstream) fn credential(&self) -> Option<&Arc<Credential>> {
         self.credential.as_ref()
+    }
+
+    /// Whether sessions with it are streams of HTTP+SSE: by its definition, or as far as was found out.
+    pub(super) fn speaks_sse(&self) -> bool {
+        match self.dialect {
+            UpstreamTransport::Sse => true,
+            UpstreamTransport::StreamableHttp => false,
+            UpstreamTransport::Auto => self.is_older.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Whether it may turn out to know nothing newer than HTTP+SSE.
+    pub(super) fn may_be_older(&self) -> bool {
+        self.dialect == UpstreamTransport::Auto
+    }
+
+    /// Notes what was found out.
+    pub(super) fn note_older(&self, is_older: bool) {
+        self.is_older.store(is_older, Ordering::Relaxed);
+    }
+
+    /// The URI of something that the upstream names; `None` for what is not of its own origin.
+    pub(super) fn resolve(&self, named: &str) -> Option<Uri> {
+        let named = self.url.join(named.trim()).ok()?;
+        if named.origin() != self.url.origin() {
+            return None;
+        }
+        // In the form that the line takes: with the origin, or without.
+        let from = match self.uri.authority() {
+            Some(_) => url::Position::BeforeScheme,
+            None => url::Position::BeforePath,
+        };
+        named[from..url::Position::AfterQuery].parse().ok()
     }
 
     /// The headers that every request begins with.
@@ -149,9 +202,18 @@ impl Wire {
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<Response<ResponseBody>, UpstreamError> {
+        self.send_to(&self.uri, (method, headers, body)).await
+    }
+
+    /// Sends a request to another address of the same origin.
+    pub(super) async fn send_to(
+        &self,
+        uri: &Uri,
+        parts: (Method, HeaderMap, Bytes),
+    ) -> Result<Response<ResponseBody>, UpstreamError> {
         match &self.credential {
-            None => self.transmit(method, headers, body).await,
-            Some(credential) => Box::pin(self.send_with(credential, (method, headers, body))).await,
+            None => self.transmit(uri, parts).await,
+            Some(credential) => Box::pin(self.send_with(credential, uri, parts)).await,
         }
     }
 
@@ -159,6 +221,7 @@ impl Wire {
     async fn send_with(
         &self,
         credential: &Arc<Credential>,
+        uri: &Uri,
         (method, headers, body): (Method, HeaderMap, Bytes),
     ) -> Result<Response<ResponseBody>, UpstreamError> {
         let unauthorized = |source| UpstreamError::Unauthorized {
@@ -170,7 +233,9 @@ impl Wire {
         loop {
             let mut headers = headers.clone();
             headers.extend(token.as_ref().map(|token| (AUTHORIZATION, token.header())));
-            let response = self.transmit(method.clone(), headers, body.clone()).await?;
+            let response = self
+                .transmit(uri, (method.clone(), headers, body.clone()))
+                .await?;
             let Some(refusal) = oauth::read(&response) else {
                 return Ok(response);
             };
@@ -181,13 +246,12 @@ impl Wire {
 
     async fn transmit(
         &self,
-        method: Method,
-        headers: HeaderMap,
-        body: Bytes,
+        uri: &Uri,
+        (method, headers, body): (Method, HeaderMap, Bytes),
     ) -> Result<Response<ResponseBody>, UpstreamError> {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = method;
-        *request.uri_mut() = self.uri.clone();
+        *request.uri_mut() = uri.clone();
         *request.headers_mut() = headers;
         self.line.send(request).await.map_err(|error| {
             let upstream = Arc::clone(&self.name);

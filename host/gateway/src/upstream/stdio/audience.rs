@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use portcullis_protocol::params::LOG_LEVELS;
 
 use super::Setup;
-use super::mailbox::{Mailbox, Undelivered};
 use super::process::Process;
 use super::table::Table;
 use crate::model::ProcessScope;
+use crate::upstream::asker::Asker;
 use crate::upstream::conversation::Client;
+use crate::upstream::mailbox::{Mailbox, Undelivered};
 use crate::upstream::outgoing::{CAPABILITIES, EVERYTHING};
 
 /// Who the callers of a process are.
@@ -54,7 +55,7 @@ impl Audience {
 
     /// Of a process for one session.
     pub(super) fn of_session(uid: u64, client: &Arc<Client>, setup: &Setup) -> Self {
-        let mailbox = Arc::new(Mailbox::open(client, setup));
+        let mailbox = Arc::new(setup.mailbox(client));
         let kind = Kind::Session(Arc::clone(&mailbox));
         let audience = Self::of(kind, client.capabilities());
         audience.table().join(uid, || mailbox);
@@ -110,7 +111,7 @@ impl Audience {
 }
 
 fn tell(mailbox: &Mailbox, from: &Arc<Process>, message: &str) {
-    match mailbox.post(from, message) {
+    match mailbox.post(Asker::process(from), message) {
         Ok(()) | Err(Undelivered::NobodyListens) => {}
         Err(Undelivered::Full) => from.setup.meters.dropped.inc(),
     }

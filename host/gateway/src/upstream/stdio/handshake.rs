@@ -11,11 +11,11 @@ use portcullis_protocol::lifecycle::{self, DiscoverResult, InitializeResult};
 use portcullis_protocol::revision::{Era, Revision};
 
 use super::keeper::Order;
-use super::pending::{Caller, OnLeave};
 use super::process::{self, Process};
 use super::supervise;
 use crate::upstream::error::UpstreamError;
 use crate::upstream::http::{gateway, result_of};
+use crate::upstream::pending::{Caller, OnLeave};
 
 /// A process that is ready for calls. Tries the era that the upstream's last one spoke first.
 pub(super) async fn start(order: &Order) -> Result<Arc<Process>, UpstreamError> {

@@ -11,16 +11,17 @@ use portcullis_protocol::envelope::{self, Message, Request};
 use portcullis_protocol::error::{INTERNAL_ERROR, METHOD_NOT_FOUND, error_body, result_body};
 use portcullis_protocol::listen::{RESOURCE_UPDATED, is_list_changed, updated_uri};
 use portcullis_protocol::params::log_level;
-use portcullis_protocol::splice;
 use serde_json::value::RawValue;
 use tokio::process::ChildStdout;
 
 use super::audience::Kind;
 use super::lines::{Line, Lines};
-use super::mailbox::Undelivered;
 use super::process::{self, Process};
 use crate::model::ProcessScope;
-use crate::upstream::restore::{PROGRESS, PROGRESS_TOKEN};
+use crate::upstream::asker::Asker;
+use crate::upstream::mailbox::Undelivered;
+use crate::upstream::pending::Told;
+use crate::upstream::restore::PROGRESS;
 
 const LOG: &str = "notifications/message";
 
@@ -49,14 +50,9 @@ fn take(process: &Arc<Process>, line: &[u8]) {
     };
     match envelope::parse_str(text) {
         Ok(Message::Response(response)) => {
-            let id = response.id.and_then(|id| id.get().parse().ok());
-            let Some(call) = id.and_then(|id| process.pending.remove(id)) else {
-                return skip(process, "a response that nobody waits for");
-            };
-            // The caller may have left in this moment.
-            call.last
-                .send(Bytes::from(call.restore.response(text)))
-                .ok();
+            if !process.pending.respond(response.id, text) {
+                skip(process, "a response that nobody waits for");
+            }
         }
         Ok(Message::Notification(notification)) => match &*notification.method {
             PROGRESS => progress(process, text),
@@ -68,22 +64,11 @@ fn take(process: &Arc<Process>, line: &[u8]) {
     }
 }
 
-/// A progress notification, to the caller that owns its token. Callers that read too slowly lose some.
 fn progress(process: &Arc<Process>, text: &str) {
-    let [params, token] = PROGRESS_TOKEN;
-    let token =
-        splice::get_member(text, params).and_then(|params| splice::get_member(params, token));
-    let owner = token
-        .and_then(|token| token.parse().ok())
-        .and_then(|id| process.pending.events(id));
-    let Some((restore, events)) = owner else {
-        return skip(process, "progress that nobody asked for");
-    };
-    let Some(message) = restore.progress(text) else {
-        return;
-    };
-    if events.try_send(Bytes::from(message)).is_err() {
-        process.setup.meters.dropped.inc();
+    match process.pending.progress(text) {
+        Told::Passed => {}
+        Told::Dropped => process.setup.meters.dropped.inc(),
+        Told::Unknown => skip(process, "progress that nobody asked for"),
     }
 }
 
@@ -160,7 +145,7 @@ fn pass(process: &Arc<Process>, text: &str) -> Result<(), Undelivered> {
         (Some(events), _) => events
             .try_send(Bytes::copy_from_slice(text.as_bytes()))
             .map_err(|_full| Undelivered::Full),
-        (None, Kind::Session(mailbox)) => mailbox.post(process, text),
+        (None, Kind::Session(mailbox)) => mailbox.post(Asker::process(process), text),
         (None, Kind::All | Kind::Caller) => Err(Undelivered::NobodyListens),
     }
 }

@@ -9,17 +9,16 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use portcullis_protocol::revision::{Era, Revision};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::Setup;
 use super::audience::Audience;
-use super::events::{Ticket, Waiting};
 use super::keeper::Order;
-use super::pending::{Call, Caller, OnLeave, Pending, Refusal};
 use crate::upstream::error::UpstreamError;
 use crate::upstream::outgoing;
-use crate::upstream::restore::Restore;
+use crate::upstream::pending::{Caller, OnLeave, Pending, Refusal};
+use crate::upstream::waiting::{Peer, Waiting};
 
 static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
 
@@ -100,43 +99,16 @@ impl Process {
         caller: Caller,
         on_leave: OnLeave,
     ) -> Result<Waiting, UpstreamError> {
-        let (last, last_message) = oneshot::channel();
-        let (events, progress) = if caller.token.is_some() || caller.is_open {
-            let (events, progress) = mpsc::channel(self.setup.limits.call_events_max.max(1));
-            (Some(events), Some(progress))
-        } else {
-            (None, None)
-        };
-        let restore = Restore {
-            own: id.to_string().into(),
-            id: caller.id,
-            token: caller.token,
-        };
-        let call = Call {
-            conversation: caller.conversation,
-            restore,
-            events,
-            is_open: caller.is_open,
-            last,
-        };
-        self.pending
-            .insert(id, call)
-            .map_err(|refusal| match refusal {
+        let limits = &self.setup.limits;
+        let peer = Arc::clone(self);
+        Waiting::at(peer, (id, caller), on_leave, limits.call_events_max).map_err(|refusal| {
+            match refusal {
                 Refusal::Full => UpstreamError::Busy {
                     upstream: Arc::clone(&self.setup.name),
-                    pending_max: self.setup.limits.process_pending_max,
+                    pending_max: limits.process_pending_max,
                 },
                 Refusal::Ended => self.ended(),
-            })?;
-        Ok(Waiting {
-            ticket: Ticket {
-                process: Arc::clone(self),
-                id,
-                on_leave,
-            },
-            events: progress,
-            last: last_message,
-            seat: None,
+            }
         })
     }
 
@@ -173,19 +145,6 @@ impl Process {
         self.outbox.try_send(line).is_ok()
     }
 
-    /// Tells the process that nobody waits for that request.
-    pub(super) fn cancel(&self, id: u64) {
-        let params = format!(r#"{{"requestId":{id}}}"#);
-        let sent = self.try_send(line(&outgoing::message(
-            None,
-            "notifications/cancelled",
-            Some(&params),
-        )));
-        if !sent {
-            tracing::debug!(upstream = %self.setup.name, "process was not told that a call is cancelled");
-        }
-    }
-
     /// Ends it if no call waits; says whether it does. Calls that come now find it gone.
     pub(super) fn retire(&self) -> bool {
         let is_idle = self.pending.end_if_idle();
@@ -203,9 +162,26 @@ impl Process {
         self.alive.store(false, Ordering::Release);
         self.pending.end();
     }
+}
 
-    /// Why nothing can be had of it.
-    pub(super) fn ended(&self) -> UpstreamError {
+impl Peer for Process {
+    fn pending(&self) -> &Pending {
+        &self.pending
+    }
+
+    fn cancel(self: Arc<Self>, id: u64) {
+        let params = format!(r#"{{"requestId":{id}}}"#);
+        let sent = self.try_send(line(&outgoing::message(
+            None,
+            "notifications/cancelled",
+            Some(&params),
+        )));
+        if !sent {
+            tracing::debug!(upstream = %self.setup.name, "process was not told that a call is cancelled");
+        }
+    }
+
+    fn ended(&self) -> UpstreamError {
         let upstream = Arc::clone(&self.setup.name);
         match self.ending.get() {
             Some((Ending::Stopped, _)) => UpstreamError::Stopped { upstream },

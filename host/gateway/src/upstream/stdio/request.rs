@@ -9,15 +9,12 @@ use portcullis_protocol::revision::Era;
 use portcullis_protocol::splice::SpliceError;
 
 use super::Setup;
-use super::events::Waiting;
-use super::pending::{Caller, OnLeave};
 use super::process::{self, Process};
 use crate::model::ProcessScope;
 use crate::upstream::error::UpstreamError;
 use crate::upstream::outgoing::{self, Outgoing};
-
-/// Requests in whose course a client may be asked and told things: the same that may ask for input in 2026-07-28.
-const OPEN: [&str; 3] = ["tools/call", "prompts/get", "resources/read"];
+use crate::upstream::pending::{Caller, OnLeave, may_ask};
+use crate::upstream::waiting::Waiting;
 
 /// The request of a conversation's caller: the wait for its response, and the line to send.
 pub(super) fn of_caller(
@@ -38,7 +35,7 @@ pub(super) fn of_caller(
         conversation: uid,
         id: Box::from(out.id),
         token: composed.token,
-        is_open: process.audience.scope() == ProcessScope::Session && OPEN.contains(&out.method),
+        is_open: process.audience.scope() == ProcessScope::Session && may_ask(out.method),
     };
     let waiting = process.register(id, caller, on_leave)?;
     Ok((waiting, process::line(&composed.body)))

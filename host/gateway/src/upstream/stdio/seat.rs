@@ -9,7 +9,6 @@ use super::Setup;
 use super::audience::{Audience, Kind};
 use super::claims::Claims;
 use super::keeper::Keeper;
-use super::mailbox::Mailbox;
 use super::wishes;
 use crate::upstream::conversation::Client;
 
@@ -81,7 +80,7 @@ impl Seat {
     pub(super) fn join(&self) {
         let (client, setup) = (&self.client, &self.keeper.setup);
         let mut table = self.keeper.audience.table();
-        table.join(self.uid, || Arc::new(Mailbox::open(client, setup)));
+        table.join(self.uid, || Arc::new(setup.mailbox(client)));
     }
 
     /// Ends the process of a session, though calls still wait for it. Others end with their last seat.

@@ -15,9 +15,7 @@ use portcullis_protocol::params::{LOG_LEVELS, log_level};
 use portcullis_protocol::revision::Era;
 use portcullis_protocol::splice;
 
-use super::events::Waiting;
 use super::keeper::Keeper;
-use super::pending::OnLeave;
 use super::process::Process;
 use super::request;
 use super::seat::Seat;
@@ -25,6 +23,8 @@ use super::table::{Full, Need};
 use crate::model::ProcessScope;
 use crate::upstream::error::UpstreamError;
 use crate::upstream::outgoing::{CLIENT_INFO, Outgoing};
+use crate::upstream::pending::OnLeave;
+use crate::upstream::waiting::Waiting;
 
 const SET_LEVEL: &str = "logging/setLevel";
 const SUBSCRIBE: &str = "resources/subscribe";

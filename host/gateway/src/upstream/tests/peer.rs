@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 #[derive(Debug, Clone)]
 pub struct Seen {
     pub method: Method,
+    /// Path and query.
+    pub path: String,
     pub headers: HeaderMap,
     pub text: String,
     /// `null` where there was no JSON.
@@ -55,6 +57,7 @@ impl Peer {
                 let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
                 let one = Seen {
                     method: parts.method,
+                    path: parts.uri.to_string(),
                     headers: parts.headers,
                     text: String::from_utf8(body.to_vec()).unwrap(),
                     body: serde_json::from_slice(&body).unwrap_or(Value::Null),

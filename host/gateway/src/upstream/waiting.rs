@@ -1,5 +1,6 @@
-//! A caller's side of a call to a process: waiting for the first message, then for the rest.
+//! A caller's side of a call to a peer that calls share: waiting for the first message, then for the rest.
 
+use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -7,10 +8,19 @@ use bytes::Bytes;
 use portcullis_protocol::sse::{self, Event};
 use tokio::sync::{mpsc, oneshot};
 
-use super::pending::OnLeave;
-use super::process::Process;
-use super::seat::Seat;
-use crate::upstream::error::UpstreamError;
+use super::error::UpstreamError;
+use super::pending::{Caller, OnLeave, Pending, Refusal};
+use super::stdio::Seat;
+
+/// Who answers many calls at a time: a process, or an upstream session that has one stream.
+pub(super) trait Peer: fmt::Debug + Send + Sync {
+    /// Its calls.
+    fn pending(&self) -> &Pending;
+    /// Tells it that nobody waits for that request; nobody waits for that either.
+    fn cancel(self: Arc<Self>, id: u64);
+    /// Why nothing can be had of it.
+    fn ended(&self) -> UpstreamError;
+}
 
 /// A call that waits. Dropping it gives up the wait.
 #[derive(Debug)]
@@ -25,7 +35,7 @@ pub(super) struct Waiting {
 /// A call's place among the pending ones.
 #[derive(Debug)]
 pub(super) struct Ticket {
-    pub(super) process: Arc<Process>,
+    pub(super) peer: Arc<dyn Peer>,
     pub(super) id: u64,
     pub(super) on_leave: OnLeave,
 }
@@ -33,11 +43,12 @@ pub(super) struct Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         // An answered call is no longer there.
-        let leave = || self.process.pending.remove(self.id).is_some();
-        match self.on_leave {
-            OnLeave::Nothing => drop(leave()),
-            OnLeave::Cancel if leave() => self.process.cancel(self.id),
-            OnLeave::Cancel | OnLeave::Stay => {}
+        if self.on_leave == OnLeave::Stay {
+            return;
+        }
+        let still_waited = self.peer.pending().remove(self.id);
+        if still_waited && self.on_leave == OnLeave::Cancel {
+            Arc::clone(&self.peer).cancel(self.id);
         }
     }
 }
@@ -51,6 +62,22 @@ pub(super) enum Begun {
 }
 
 impl Waiting {
+    /// Takes a caller's place, for whom so many events may wait, before its request goes out under that id.
+    pub(super) fn at(
+        peer: Arc<dyn Peer>,
+        (id, caller): (u64, Caller),
+        on_leave: OnLeave,
+        events_max: usize,
+    ) -> Result<Self, Refusal> {
+        let (events, last) = peer.pending().insert(id, caller, events_max)?;
+        Ok(Self {
+            ticket: Ticket { peer, id, on_leave },
+            events,
+            last,
+            seat: None,
+        })
+    }
+
     /// Waits for the first message.
     pub(super) async fn begin(&mut self) -> Result<Begun, UpstreamError> {
         if let Some(events) = &mut self.events {
@@ -59,7 +86,7 @@ impl Waiting {
                 biased;
                 Some(event) = events.recv() => return Ok(Begun::Event(encoded(&event))),
                 last = &mut self.last => {
-                    return last.map(Begun::Last).map_err(|_gone| self.ticket.process.ended());
+                    return last.map(Begun::Last).map_err(|_gone| self.ticket.peer.ended());
                 }
             }
         }
@@ -74,14 +101,14 @@ impl Waiting {
 
 /// The rest of a call whose reply began with an event, as server-sent events.
 #[derive(Debug)]
-pub(in crate::upstream) struct ProcessEvents {
+pub(super) struct WaitingEvents {
     waiting: Waiting,
     /// The response, while events that came before it are still being read.
     last: Option<Bytes>,
     over: bool,
 }
 
-impl ProcessEvents {
+impl WaitingEvents {
     pub(super) fn new(waiting: Waiting) -> Self {
         Self {
             waiting,
@@ -90,7 +117,7 @@ impl ProcessEvents {
         }
     }
 
-    pub(in crate::upstream) fn poll_data(
+    pub(super) fn poll_data(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, UpstreamError>>> {
@@ -105,7 +132,7 @@ impl ProcessEvents {
                 Poll::Ready(Ok(last)) => self.last = Some(last),
                 Poll::Ready(Err(_gone)) => {
                     self.over = true;
-                    return Poll::Ready(Some(Err(self.waiting.ticket.process.ended())));
+                    return Poll::Ready(Some(Err(self.waiting.ticket.peer.ended())));
                 }
                 Poll::Pending => {}
             }
@@ -130,7 +157,7 @@ impl Waiting {
     pub(super) async fn last_message(&mut self) -> Result<Bytes, UpstreamError> {
         (&mut self.last)
             .await
-            .map_err(|_gone| self.ticket.process.ended())
+            .map_err(|_gone| self.ticket.peer.ended())
     }
 }
 

@@ -1,17 +1,18 @@
-//! The way from a process to the inbox of one conversation, on which the process never waits.
+//! The way from a peer that calls share to the inbox of one conversation, on which the peer never waits.
 //!
-//! `audience` keeps one for each conversation that wants to hear something. What is posted waits in a bounded queue, and
-//! a task of its own takes it to whoever listens; there may be nobody.
+//! A process has one for each conversation that wants to hear something, a session with one stream has one. What is posted
+//! waits in a bounded queue, and a task of its own takes it to whoever listens; there may be nobody.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use super::Setup;
-use super::process::Process;
-use crate::upstream::asker::Asker;
-use crate::upstream::conversation::Client;
+use super::asker::Asker;
+use super::conversation::Client;
+use super::limits::UpstreamLimits;
 
 /// Takes messages for one conversation; they are carried for as long as it is held.
 #[derive(Debug)]
@@ -38,13 +39,17 @@ pub(super) enum Undelivered {
 }
 
 impl Mailbox {
-    pub(super) fn open(client: &Arc<Client>, setup: &Setup) -> Self {
-        let (queue, mail) = mpsc::channel(setup.limits.mailbox_len_max.max(1));
+    /// To that client; its task ends with the mailbox, with the client's conversation, or when it is to `stop`.
+    pub(super) fn open(
+        client: &Arc<Client>,
+        limits: &UpstreamLimits,
+        (tracker, stop): (&TaskTracker, CancellationToken),
+    ) -> Self {
+        let (queue, mail) = mpsc::channel(limits.mailbox_len_max.max(1));
         let bytes = Arc::new(AtomicUsize::new(0));
         let carried = carry(Arc::clone(client), mail, Arc::clone(&bytes));
-        let (client, stop) = (Arc::clone(client), setup.stop.clone());
-        let ended = client.ended().clone();
-        setup.processes.spawn(async move {
+        let (client, ended) = (Arc::clone(client), client.ended().clone());
+        tracker.spawn(async move {
             tokio::select! {
                 () = carried => {}
                 () = ended.cancelled() => {}
@@ -55,18 +60,18 @@ impl Mailbox {
             client,
             queue,
             bytes,
-            bytes_max: setup.limits.mailbox_bytes_max,
+            bytes_max: limits.mailbox_bytes_max,
         }
     }
 
     /// Queues a message, without waiting.
-    pub(super) fn post(&self, from: &Arc<Process>, message: &str) -> Result<(), Undelivered> {
+    pub(super) fn post(&self, from: Asker, message: &str) -> Result<(), Undelivered> {
         if self.client.inbox().is_none() {
             return Err(Undelivered::NobodyListens);
         }
         let waiting = self.bytes.fetch_add(message.len(), Ordering::Relaxed);
         let mail = Mail {
-            from: Asker::process(from),
+            from,
             message: message.to_owned(),
         };
         let fits = waiting == 0 || waiting.saturating_add(message.len()) <= self.bytes_max;
