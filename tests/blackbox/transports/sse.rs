@@ -248,6 +248,36 @@ async fn a_session_is_its_principals_and_ends_with_its_stream() {
 }
 
 #[tokio::test]
+async fn several_messages_at_once_are_taken_together_or_not_at_all() {
+    let stage = STAGE.get(Stage::set).await;
+    let client = connect(&stage).await;
+    let ping = |id: &str| json!({ "jsonrpc": "2.0", "id": id, "method": "ping" });
+    let told = json!({ "jsonrpc": "2.0", "method": "notifications/roots/list_changed" });
+    let echo = json!({ "jsonrpc": "2.0", "id": "e", "method": "tools/call",
+        "params": { "name": "demo__echo", "arguments": { "message": "x" } } });
+    let batch = json!([ping("a"), told, echo]);
+    let taken = client.post(batch.to_string()).await;
+    assert_eq!((taken.status, taken.text.as_str()), (202, ""));
+    assert_eq!(client.heard.answer(&json!("a")).await["result"], json!({}));
+    assert_eq!(text_of(&client.heard.answer(&json!("e")).await), "x");
+    let broken = json!([ping("b"), { "jsonrpc": "2.0", "id": "c" }]);
+    let refused = client.post(broken.to_string()).await;
+    assert_eq!(refused.refusal(), (400, -32600), "{}", refused.shown());
+    let newer = SseClient::connect(stage.gateway.url(), SERVER, &stage.alice, "2025-06-18").await;
+    let refused = newer.post(json!([ping("d")]).to_string()).await;
+    assert_eq!(refused.status, 400, "{}", refused.shown());
+    newer.request("ping", json!({})).await;
+    client.request("ping", json!({})).await;
+    for (heard, id) in [(&client.heard, "b"), (&newer.heard, "d")] {
+        let messages = heard.messages();
+        assert!(
+            messages.iter().all(|message| message["id"] != *id),
+            "{messages:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn what_is_no_message_of_a_session_is_refused() {
     let stage = Stage::on(Gateway::configured("limits: { body_bytes_max: 65536 }").await).await;
     let client = connect(&stage).await;
@@ -314,7 +344,6 @@ async fn what_is_no_message_of_a_session_is_refused() {
         ),
         ("no JSON", post(&client.messages, "nonsense".to_owned())),
         ("no message", post(&client.messages, "{}".to_owned())),
-        ("a batch", post(&client.messages, format!("[{ping}]"))),
         ("a message too large", post(&client.messages, large)),
         ("a message without sessions", stateless),
     ];

@@ -16,13 +16,13 @@ use hyper::body::Incoming;
 use portcullis_protocol::sse::{self, Event};
 
 use crate::call::{Call, Kind};
-use crate::pipeline::{Arrival, Pipeline, Unread};
+use crate::pipeline::{Arrival, Identified, Pipeline, Unread};
 use crate::refusal::Refusal;
 use crate::session::{Session, Ticket};
 
 use super::account::Account;
 use super::reply::{self, Reply};
-use super::{Body, channel, request};
+use super::{Body, batch, channel, request};
 
 /// The parameter of the messages' address which names the session.
 const SESSION_PARAMETER: &str = "sessionId";
@@ -83,31 +83,41 @@ pub(super) async fn message(
         }
         _ => return account.answered(request::not_allowed("POST")),
     }
-    let call = match read(pipeline, (head, body), arrival).await {
-        Ok(call) => Arc::new(call),
+    let calls = match read(pipeline, (head, body), arrival).await {
+        Ok(calls) => calls,
         Err(unread) => return account.unread(unread),
     };
-    let taken = pipeline.identify(Arc::clone(&call)).and_then(|known| {
-        let session = call.session.get().ok_or_else(no_session)?;
-        let ticket = Ticket::begin(session, call.message.awaited_under())?;
-        Ok((known, ticket))
-    });
-    let (known, ticket) = match taken {
-        Ok(taken) => taken,
-        Err(refusal) => return account.walked(&call.message, Err(refusal)),
-    };
-    let walker = Arc::clone(pipeline);
-    channel::carry(&pipeline.tracker, ticket, async move {
-        account.walked(&call.message, walker.serve(known).await)
-    });
+    // Several at once are taken together or not at all.
+    let mut taken = Vec::with_capacity(calls.len());
+    for call in calls {
+        let (account, call) = (account.of_part(call.request_id), Arc::new(call));
+        match take(pipeline, &call) {
+            Ok((known, ticket)) => taken.push((account, call, known, ticket)),
+            Err(refusal) => return account.walked(&call.message, Err(refusal)),
+        }
+    }
+    for (account, call, known, ticket) in taken {
+        let walker = Arc::clone(pipeline);
+        channel::carry(&pipeline.tracker, ticket, async move {
+            account.walked(&call.message, walker.serve(known).await)
+        });
+    }
     reply::empty(StatusCode::ACCEPTED)
+}
+
+/// Whose message it is, and its place among what is under way.
+fn take(pipeline: &Pipeline, call: &Arc<Call>) -> Result<(Identified, Ticket), Refusal> {
+    let known = pipeline.identify(Arc::clone(call))?;
+    let session = call.session.get().ok_or_else(no_session)?;
+    let ticket = Ticket::begin(session, call.message.awaited_under())?;
+    Ok((known, ticket))
 }
 
 async fn read(
     pipeline: &Pipeline,
     (head, body): (&Parts, Incoming),
     mut arrival: Arrival,
-) -> Result<Call, Unread> {
+) -> Result<Vec<Call>, Unread> {
     let parameters = head.uri.query().unwrap_or_default().split('&');
     let session_id = parameters
         .filter_map(|parameter| parameter.split_once('='))
@@ -120,7 +130,11 @@ async fn read(
     arrival.channel = Some(Arc::from(session_id));
     request::check_is_json(&arrival.headers)?;
     let body = request::read(body, pipeline.limits.body_bytes_max).await?;
-    arrival.message(body)
+    if batch::is_one(&body) && arrival.takes_batches() {
+        let messages = arrival.messages(body, pipeline.limits.batch_messages_max)?;
+        return messages.into_iter().map(|message| message.call).collect();
+    }
+    Ok(vec![arrival.message(body)?])
 }
 
 /// A message of the stateless era, which has none.
