@@ -6,6 +6,7 @@
 mod error;
 mod parts;
 mod ready_file;
+mod sizing;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

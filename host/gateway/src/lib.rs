@@ -25,6 +25,8 @@ pub mod app;
 pub mod cli;
 pub mod config;
 
+pub use portcullis_sandbox::compile_if_asked;
+
 /// Threads allocate and free at a high rate, and what a peak took goes back to the system.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

@@ -148,6 +148,39 @@ pub enum AdmitError {
     /// It does not validate or compile.
     #[error("the component does not compile: {0}")]
     Compile(String),
+    /// It would take longer to compile than it may.
+    #[error(
+        "compiling the component took longer than {time_s_max} s; make it smaller, or raise `sandbox.compile_time_s_max`"
+    )]
+    CompileTime {
+        /// The sandbox's bound.
+        time_s_max: u64,
+    },
+    /// Its compiler would need more memory than it may have.
+    #[error(
+        "compiling the component took more than {memory_bytes_max} bytes of memory; make it smaller, or raise `sandbox.compile_memory_bytes_max`"
+    )]
+    CompileMemory {
+        /// The sandbox's bound.
+        memory_bytes_max: u64,
+    },
+    /// Its machine code is larger than it may be.
+    #[error(
+        "the component compiles to more than {output_bytes_max} bytes of machine code; make it smaller, or raise `sandbox.compile_output_bytes_max`"
+    )]
+    CompileOutput {
+        /// The sandbox's bound.
+        output_bytes_max: u64,
+    },
+    /// Too many components wait to be compiled.
+    #[error("{queued_max} components wait to be compiled already; try again in a moment")]
+    Busy {
+        /// The sandbox's bound.
+        queued_max: usize,
+    },
+    /// The compiler itself failed; the component is not to blame.
+    #[error("the compiler failed: {0}")]
+    Compiler(String),
     /// `describe` failed or says something impossible.
     #[error("the component does not describe itself: {0}")]
     Describe(String),
@@ -164,6 +197,11 @@ impl AdmitError {
             Self::UnknownImport(_) => "unknown-import",
             Self::WrongWorld(_) => "wrong-world",
             Self::Compile(_) => "compile",
+            Self::CompileTime { .. } => "compile-time",
+            Self::CompileMemory { .. } => "compile-memory",
+            Self::CompileOutput { .. } => "compile-output",
+            Self::Busy { .. } => "compiler-busy",
+            Self::Compiler(_) => "compiler-failed",
             Self::Describe(_) => "describe",
         }
     }

@@ -8,6 +8,7 @@ use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
 use crate::cache::Cache;
+use crate::compile::{CompileLimits, Compiler};
 use crate::host::{self, Budget, GuestState};
 use crate::pool::Pool;
 use crate::ticker::Ticker;
@@ -24,6 +25,8 @@ pub struct SandboxSettings {
     pub memory_bytes_max: u64,
     /// Largest component admitted, in bytes.
     pub component_bytes_max: usize,
+    /// Bounds of compiling one.
+    pub compile: CompileLimits,
     /// Most calls into the host during one hook.
     pub host_calls_max: u32,
     /// Most log lines during one hook; further ones are dropped.
@@ -39,6 +42,7 @@ impl Default for SandboxSettings {
             instances_max: 1_000,
             memory_bytes_max: 64 << 20,
             component_bytes_max: 32 << 20,
+            compile: CompileLimits::default(),
             host_calls_max: 10_000,
             log_lines_max: 16,
             uses_max: 1_000_000,
@@ -78,6 +82,7 @@ pub struct Sandbox {
     pub(crate) settings: SandboxSettings,
     linker: Linker<GuestState>,
     cache: Option<Cache>,
+    compiler: Compiler,
     pools: Mutex<Vec<Weak<Pool>>>,
     _ticker: Ticker,
 }
@@ -106,12 +111,14 @@ impl Sandbox {
                 )
             }
         };
+        let compiler = Compiler::new(settings.compile);
         let ticker = Ticker::start(&engine).map_err(SandboxError::Ticker)?;
         Ok(Arc::new(Self {
             engine,
             settings,
             linker,
             cache,
+            compiler,
             pools: Mutex::default(),
             _ticker: ticker,
         }))
@@ -124,11 +131,8 @@ impl Sandbox {
     pub fn admit(self: &Arc<Self>, bytes: &[u8]) -> Result<Arc<Plugin>, AdmitError> {
         crate::plugin::check_preamble(bytes, self.settings.component_bytes_max)?;
         let digest = Digest::of(bytes);
-        let component = match self
-            .cache
-            .as_ref()
-            .and_then(|cache| cache.load(&self.engine, digest))
-        {
+        let cached = self.cache.as_ref();
+        let component = match cached.and_then(|cache| cache.load(&self.engine, digest)) {
             Some(component) => component,
             None => self.compile(digest, bytes)?,
         };
@@ -136,10 +140,12 @@ impl Sandbox {
     }
 
     fn compile(&self, digest: Digest, bytes: &[u8]) -> Result<Component, AdmitError> {
-        let component = Component::from_binary(&self.engine, bytes)
-            .map_err(|err| AdmitError::Compile(format!("{err:#}")))?;
+        let code = self.compiler.compile(&self.engine, (digest, bytes))?;
+        let component = code
+            .load(&self.engine)
+            .map_err(|err| AdmitError::Compiler(format!("{err:#}")))?;
         if let Some(cache) = &self.cache {
-            cache.store(digest, &component);
+            cache.store(digest, &code);
         }
         Ok(component)
     }
@@ -183,9 +189,15 @@ fn engine_config(settings: &SandboxSettings) -> Config {
         .max_unused_warm_slots(16)
         .linear_memory_keep_resident(64 << 10)
         .table_keep_resident(4 << 10);
+    let mut config = compiler_config();
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    config
+}
+
+/// What machine code is made by. It runs in engines of this configuration, whatever they take instances from.
+pub(crate) fn compiler_config() -> Config {
     let mut config = Config::new();
     config
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
         .cranelift_opt_level(OptLevel::Speed)
         .epoch_interruption(true)
         .memory_init_cow(true)

@@ -220,40 +220,6 @@ fn an_ungranted_import_and_a_refused_configuration_are_named() {
 }
 
 #[test]
-fn compiled_components_are_cached_and_damaged_ones_compiled_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let settings = || SandboxSettings {
-        instances_max: 20,
-        cache_dir: Some(folder.path().into()),
-        ..SandboxSettings::default()
-    };
-    let bytes = component(&Guest::admits());
-    let files = || {
-        let engines = std::fs::read_dir(folder.path())
-            .unwrap()
-            .map(|entry| entry.unwrap().path());
-        engines
-            .flat_map(|engine| std::fs::read_dir(engine).unwrap())
-            .map(|entry| entry.unwrap().path())
-            .collect::<Vec<_>>()
-    };
-    for round in 0..3 {
-        let plugin = Sandbox::new(settings()).unwrap().admit(&bytes).unwrap();
-        assert_eq!(plugin.manifest().name, "hostile", "round {round}");
-        let files = files();
-        let [file] = &files[..] else {
-            panic!("one file is expected, not {files:?}")
-        };
-        if round == 1 {
-            let mut code = std::fs::read(file).unwrap();
-            let middle = code.len() / 2;
-            code[middle] ^= 1;
-            std::fs::write(file, code).unwrap();
-        }
-    }
-}
-
-#[test]
 fn idle_instances_make_room_for_another_tenants() {
     let sandbox = Sandbox::new(SandboxSettings {
         instances_max: 3,

@@ -19,6 +19,9 @@ use portcullis_gateway::telemetry::logs;
 use serde_json::json;
 
 fn main() -> ExitCode {
+    if let Some(code) = portcullis_gateway::compile_if_asked() {
+        return code;
+    }
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

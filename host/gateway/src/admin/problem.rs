@@ -207,12 +207,14 @@ impl From<PrepareError> for Problem {
 
 impl From<PluginRefused> for Problem {
     fn from(refused: PluginRefused) -> Self {
-        let problem = Self::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "plugin-refused",
-            "The component is not admitted",
-            refused.message,
-        );
+        // Neither of the two says anything of the component.
+        let status = match refused.code {
+            "compiler-busy" => StatusCode::SERVICE_UNAVAILABLE,
+            "compiler-failed" => StatusCode::INTERNAL_SERVER_ERROR,
+            _ => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        let title = "The component is not admitted";
+        let problem = Self::new(status, "plugin-refused", title, refused.message);
         Self {
             code: Some(refused.code),
             ..problem

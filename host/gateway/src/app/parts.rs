@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use portcullis_sandbox::{Sandbox, SandboxSettings};
+use portcullis_sandbox::{CompileLimits, Sandbox, SandboxSettings};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -13,7 +13,7 @@ use tracing::warn;
 use url::Url;
 
 use crate::admin::{AdminParts, AdminState, CALLBACK_PATH};
-use crate::config::Settings;
+use crate::config::{self, Settings};
 use crate::listener::Guard;
 use crate::model::Secret;
 use crate::pipeline::{Pipeline, WalkLimits};
@@ -29,6 +29,7 @@ use crate::tenancy::{Registry, Shelf, Workshop};
 use crate::upstream::{UpstreamLimits, Upstreams};
 
 use super::AppError;
+use super::sizing::Sizing;
 
 /// Everything that outlives a request.
 pub(super) struct Parts {
@@ -49,9 +50,11 @@ impl Parts {
     ) -> Result<Self, AppError> {
         let store = Arc::new(SqliteStore::open(&settings.data_dir).await?);
         let metrics = Metrics::new()?;
+        let sizing = Sizing::of_machine(&settings.sandbox);
         let sandbox = Sandbox::new(SandboxSettings {
             cache_dir: Some(settings.data_dir.join("compiled")),
-            instances_max: u32::try_from(settings.sandbox.instances_max).unwrap_or(u32::MAX),
+            instances_max: u32::try_from(sizing.instances_max).unwrap_or(u32::MAX),
+            compile: compile_limits(&settings.sandbox, sizing),
             ..SandboxSettings::default()
         })?;
         let upstream_limits = UpstreamLimits {
@@ -184,6 +187,16 @@ impl Parts {
             );
         }
         self.store.close().await;
+    }
+}
+
+fn compile_limits(settings: &config::SandboxSettings, sizing: Sizing) -> CompileLimits {
+    CompileLimits {
+        time_s_max: settings.compile_time_s_max,
+        memory_bytes_max: sizing.compile_memory_bytes_max,
+        output_bytes_max: settings.compile_output_bytes_max,
+        concurrent_max: usize::try_from(settings.compiles_max).unwrap_or(usize::MAX),
+        ..CompileLimits::default()
     }
 }
 

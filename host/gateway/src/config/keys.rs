@@ -55,6 +55,10 @@ const KEYS: &[(&str, Form)] = &[
     ("sandbox.instances_max", Form::Number),
     ("sandbox.memory_bytes_max", Form::Number),
     ("sandbox.deadline_ms", Form::Number),
+    ("sandbox.compile_time_s_max", Form::Number),
+    ("sandbox.compile_memory_bytes_max", Form::Number),
+    ("sandbox.compile_output_bytes_max", Form::Number),
+    ("sandbox.compiles_max", Form::Number),
 ];
 
 /// The layer that the environment gives, and a warning for each variable that looks like a misspelt setting.

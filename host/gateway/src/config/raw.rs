@@ -81,6 +81,10 @@ pub struct RawSandbox {
     pub instances_max: Option<u64>,
     pub memory_bytes_max: Option<u64>,
     pub deadline_ms: Option<u64>,
+    pub compile_time_s_max: Option<u64>,
+    pub compile_memory_bytes_max: Option<u64>,
+    pub compile_output_bytes_max: Option<u64>,
+    pub compiles_max: Option<u64>,
 }
 
 impl RawSettings {
@@ -104,14 +108,7 @@ impl RawSettings {
             oauth_callback_url: self.oauth_callback_url.or(under.oauth_callback_url),
             drain_timeout_s: self.drain_timeout_s.or(under.drain_timeout_s),
             worker_threads: self.worker_threads.or(under.worker_threads),
-            sandbox: RawSandbox {
-                instances_max: self.sandbox.instances_max.or(under.sandbox.instances_max),
-                memory_bytes_max: self
-                    .sandbox
-                    .memory_bytes_max
-                    .or(under.sandbox.memory_bytes_max),
-                deadline_ms: self.sandbox.deadline_ms.or(under.sandbox.deadline_ms),
-            },
+            sandbox: self.sandbox.over(under.sandbox),
         }
     }
 }
@@ -147,6 +144,24 @@ impl RawCatalogue {
             refresh_s: self.refresh_s.or(under.refresh_s),
             wait_ms: self.wait_ms.or(under.wait_ms),
             grace_s: self.grace_s.or(under.grace_s),
+        }
+    }
+}
+
+impl RawSandbox {
+    fn over(self, under: Self) -> Self {
+        Self {
+            instances_max: self.instances_max.or(under.instances_max),
+            memory_bytes_max: self.memory_bytes_max.or(under.memory_bytes_max),
+            deadline_ms: self.deadline_ms.or(under.deadline_ms),
+            compile_time_s_max: self.compile_time_s_max.or(under.compile_time_s_max),
+            compile_memory_bytes_max: self
+                .compile_memory_bytes_max
+                .or(under.compile_memory_bytes_max),
+            compile_output_bytes_max: self
+                .compile_output_bytes_max
+                .or(under.compile_output_bytes_max),
+            compiles_max: self.compiles_max.or(under.compiles_max),
         }
     }
 }

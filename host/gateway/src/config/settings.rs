@@ -1,5 +1,7 @@
 //! Valid host settings, with every default in place. The one form that other rooms see.
 
+mod sandbox;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -10,6 +12,8 @@ use utoipa::ToSchema;
 use crate::model::{Secret, check_name};
 
 use super::raw::{RawCatalogue, RawLimits, RawSettings};
+
+pub use sandbox::SandboxSettings;
 
 const ADMIN_TOKEN_LEN_MIN: usize = 16;
 const SEAL_KEY_LEN_MIN: usize = 32;
@@ -148,17 +152,6 @@ pub struct CatalogueSettings {
     pub grace_s: u64,
 }
 
-/// Defaults and bounds of policy plugins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct SandboxSettings {
-    /// Most plugin instances of the whole process.
-    pub instances_max: u64,
-    /// Most memory of one instance, in bytes, where its binding says nothing.
-    pub memory_bytes_max: u64,
-    /// Longest time of one hook, in milliseconds, where its binding says nothing.
-    pub deadline_ms: u64,
-}
-
 /// A key whose value is not possible.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidSetting {
@@ -208,11 +201,7 @@ impl Default for Settings {
             oauth_callback_url: None,
             drain_timeout_s: 30,
             worker_threads: None,
-            sandbox: SandboxSettings {
-                instances_max: 1_000,
-                memory_bytes_max: 16 * MIB,
-                deadline_ms: 10,
-            },
+            sandbox: SandboxSettings::default(),
         }
     }
 }
@@ -256,32 +245,7 @@ impl TryFrom<RawSettings> for Settings {
                 3_600,
             )?,
             worker_threads: worker_threads.and_then(|threads| usize::try_from(threads).ok()),
-            sandbox: SandboxSettings {
-                instances_max: between(
-                    "sandbox.instances_max",
-                    raw.sandbox
-                        .instances_max
-                        .unwrap_or(default.sandbox.instances_max),
-                    1,
-                    100_000,
-                )?,
-                memory_bytes_max: between(
-                    "sandbox.memory_bytes_max",
-                    raw.sandbox
-                        .memory_bytes_max
-                        .unwrap_or(default.sandbox.memory_bytes_max),
-                    64 * KIB,
-                    64 * MIB,
-                )?,
-                deadline_ms: between(
-                    "sandbox.deadline_ms",
-                    raw.sandbox
-                        .deadline_ms
-                        .unwrap_or(default.sandbox.deadline_ms),
-                    1,
-                    1_000,
-                )?,
-            },
+            sandbox: sandbox::checked(raw.sandbox, default.sandbox)?,
         })
     }
 }

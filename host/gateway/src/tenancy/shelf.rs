@@ -34,7 +34,8 @@ pub struct PluginInfo {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct PluginRefused {
-    /// `not-wasm`, `core-module`, `wrong-world`, `unknown-import`, `too-large`, `compile`, `describe`, ...
+    /// `not-wasm`, `core-module`, `wrong-world`, `unknown-import`, `too-large`, `compile`, `compile-time`, `compile-memory`,
+    /// `compile-output`, `describe`, ...
     pub code: &'static str,
     /// For people.
     pub message: String,
@@ -88,7 +89,7 @@ impl Shelf {
         }
         let compiled = tokio::task::spawn_blocking(move || sandbox.admit(&component)).await;
         let plugin = compiled.map_err(|err| PluginRefused {
-            code: "compile",
+            code: "compiler-failed",
             message: format!("the compiler gave up: {err}"),
         })??;
         let shelved = Arc::new(shelve(plugin)?);

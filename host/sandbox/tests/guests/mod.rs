@@ -20,6 +20,8 @@ pub struct Guest {
     pub admit: String,
     /// Whether it imports `quota`.
     pub uses_quota: bool,
+    /// Further fields of the module.
+    pub more: String,
 }
 
 impl Guest {
@@ -42,6 +44,7 @@ impl Guest {
             configure: "(i32.store8 (i32.const 320) (i32.const 0)) (i32.const 320)".into(),
             admit: body.into(),
             uses_quota: false,
+            more: String::new(),
         }
     }
 
@@ -51,6 +54,7 @@ impl Guest {
             configure,
             admit,
             uses_quota,
+            more,
         } = self;
         let quota = match uses_quota {
             true => {
@@ -70,7 +74,8 @@ impl Guest {
                 (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 4096))
                 (func (export "portcullis:policy/lifecycle@0.1.0#describe") (result i32) {describe})
                 (func (export "portcullis:policy/lifecycle@0.1.0#configure") (param i32 i32) (result i32) {configure})
-                (func $admit (export "portcullis:policy/admit@0.1.0#admit") (param i32) (result i32) {admit}))"#
+                (func $admit (export "portcullis:policy/admit@0.1.0#admit") (param i32) (result i32) {admit})
+                {more})"#
         )
     }
 }
