@@ -37,6 +37,7 @@ mod problem;
 mod resolve;
 mod resources;
 mod restore;
+mod rollouts;
 mod tenants;
 #[cfg(test)]
 mod tests;
@@ -45,6 +46,7 @@ mod validate;
 pub use authorization::CALLBACK_PATH;
 pub use problem::Problem;
 pub use restore::{Restored, restore};
+pub use rollouts::watch_rollouts;
 
 /// Largest plugin, in bytes.
 pub const PLUGIN_BYTES_MAX: usize = 32 << 20;
@@ -166,6 +168,12 @@ fn api() -> OpenApiRouter<AdminState> {
         .routes(routes!(policies::show, policies::put))
         .routes(routes!(policies::list_revisions))
         .routes(routes!(policies::show_revision))
+        .routes(routes!(policies::diff))
+        .routes(routes!(policies::roll_back))
+        .routes(routes!(rollouts::list, rollouts::start))
+        .routes(routes!(rollouts::show, rollouts::change))
+        .routes(routes!(rollouts::promote))
+        .routes(routes!(rollouts::roll_back))
         .routes(routes!(operations::metrics))
         .routes(routes!(operations::config))
         .routes(routes!(operations::stats))

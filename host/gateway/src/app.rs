@@ -114,7 +114,9 @@ pub async fn start_with(
         bounds,
         stop.clone(),
     ));
-    let api = admin::router(parts.admin(settings, (admin_token.clone(), addresses.1), &tasks));
+    let state = parts.admin(settings, (admin_token.clone(), addresses.1), &tasks);
+    tasks.spawn(admin::watch_rollouts(state.clone(), stop.clone()));
+    let api = admin::router(state);
     let stopped = stop.clone();
     listeners.spawn(async move {
         let served = axum::serve(admin, api)

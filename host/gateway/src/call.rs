@@ -21,7 +21,8 @@ use portcullis_sandbox::{CallView, Identity, bearer_token};
 use crate::router::Offer;
 use crate::session::Session;
 use crate::telemetry::RequestId;
-use crate::tenancy::{Generation, Server};
+use crate::tenancy::rollout::{Tally, Witness};
+use crate::tenancy::{Generation, Rollout, Server};
 use crate::upstream::Upstream;
 
 /// The kind of a client's message.
@@ -203,6 +204,10 @@ pub struct Call {
     pub session: OnceLock<Arc<Session>>,
     /// The tool, prompt or resource that it asks for, where the catalogue knows it.
     pub offer: OnceLock<Arc<Offer>>,
+    /// The candidate beside the live chain, while there is one.
+    pub rollout: Option<Arc<Rollout>>,
+    /// Notes what the chain makes of it, where somebody wants to know.
+    pub witness: Option<Arc<Witness>>,
 }
 
 impl Call {
@@ -223,6 +228,36 @@ impl Call {
         {
             self.offer.get_or_init(|| Arc::clone(offer));
         }
+    }
+
+    /// What is counted of its chain, while a rollout runs.
+    #[must_use]
+    pub fn tally(&self) -> Option<&Tally> {
+        let rollout = self.rollout.as_deref()?;
+        Some(rollout.tally(&self.generation))
+    }
+
+    /// Notes which code a policy refused it with.
+    pub fn refused(&self, code: &str) {
+        if let Some(witness) = &self.witness {
+            witness.refused.get_or_init(|| code.to_owned());
+        }
+    }
+
+    /// Notes its arguments as the chain leaves them.
+    pub fn note_arguments(&self) {
+        if let (Some(witness), Some(arguments)) = (&self.witness, &self.message.arguments) {
+            witness.arguments.get_or_init(|| arguments.clone());
+        }
+    }
+
+    /// Whether a session of this id would be served by the generation that serves this call.
+    #[must_use]
+    pub fn suits(&self, session_id: &str) -> bool {
+        self.rollout.as_deref().is_none_or(|rollout| {
+            let is_candidates = Arc::ptr_eq(&self.generation, &rollout.candidate);
+            rollout.serves(session_id.as_bytes()) == is_candidates
+        })
     }
 
     /// Whether headers came with it that repeat what it says, as the stateless era wants it over HTTP. Frames have none.

@@ -15,6 +15,7 @@ mod key;
 mod output;
 mod plugin;
 mod policies;
+mod rollout;
 mod serve;
 mod tenant;
 mod token;
@@ -65,6 +66,9 @@ enum Command {
     /// Apply and read a tenant's policies.
     #[command(subcommand)]
     Policies(policies::PoliciesCommand),
+    /// Try a chain beside the live one: compare it, or serve a share of sessions with it.
+    #[command(subcommand)]
+    Rollout(rollout::RolloutCommand),
     /// Create, list and delete tenants.
     #[command(subcommand)]
     Tenant(tenant::TenantCommand),
@@ -84,6 +88,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Token(args) => token::run(*args, output),
         Command::Plugin(command) => wait(plugin::run(command, output)),
         Command::Policies(command) => wait(policies::run(command, output)),
+        Command::Rollout(command) => wait(rollout::run(command, output)),
         Command::Tenant(command) => wait(tenant::run(command, output)),
         Command::Key(command) => wait(key::run(command, output)),
     };

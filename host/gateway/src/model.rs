@@ -14,6 +14,7 @@ mod grant;
 mod names;
 mod plugin_ref;
 mod resource;
+mod rollout;
 mod secret;
 mod secrets;
 
@@ -23,6 +24,10 @@ pub use grant::{AuthMethod, Grant, Registration, Tokens};
 pub use names::{InvalidName, check_name};
 pub use plugin_ref::{InvalidPluginRef, PluginRef};
 pub use resource::{Resource, ResourceKind, ResourceSpec};
+pub use rollout::{
+    PromoteAfter, RolloutBounds, RolloutPlan, RolloutRecord, RolloutSpec, RolloutState,
+    RunningRollout, Strategy,
+};
 pub use secret::Secret;
 pub use secrets::{
     HoldsSecrets, NothingToKeep, REDACTED, keep_redacted, pointer_segment, to_stored,
@@ -224,4 +229,10 @@ pub struct TenantState {
     pub chain: ChainSpec,
     /// Revision of the chain; 0 before the first `PUT`.
     pub revision: u64,
+    /// The newest revision; another than the live one while a candidate is rolled out, or after one was taken back.
+    pub newest: u64,
+    /// Rollouts so far: the number of the last one.
+    pub rollouts: u64,
+    /// The candidate that is rolled out.
+    pub rollout: Option<RunningRollout>,
 }

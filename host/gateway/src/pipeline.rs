@@ -118,8 +118,13 @@ impl Pipeline {
     /// # Errors
     /// 401 for nobody, 404 for a session of somebody else.
     pub fn identify(&self, call: Arc<Call>) -> Result<Identified, Refusal> {
-        let identity = call.generation.chain.authenticate(&call)?;
-        self.sessions.attach(call, identity).map(Identified)
+        match call.generation.chain.authenticate(&call) {
+            Ok(identity) => self.sessions.attach(call, identity).map(Identified),
+            Err(refusal) => {
+                compare(&call);
+                Err(refusal)
+            }
+        }
     }
 
     /// The second half: may it, where to, and what comes of it.
@@ -127,6 +132,16 @@ impl Pipeline {
     /// # Errors
     /// As [`Pipeline::walk`].
     pub async fn serve(&self, Identified(call): Identified) -> Result<Reply, Refusal> {
+        if call.witness.is_none() {
+            return self.judge_and_serve(call).await;
+        }
+        let watched = Arc::clone(&call);
+        let outcome = Box::pin(self.judge_and_serve(call)).await;
+        compare(&watched);
+        outcome
+    }
+
+    async fn judge_and_serve(&self, call: Arc<Call>) -> Result<Reply, Refusal> {
         call.recall_offer();
         let generation = Arc::clone(&call.generation);
         let call = generation.chain.admit(call)?;
@@ -175,8 +190,16 @@ impl Pipeline {
         mirrors::check(&call, &route.offer)?;
         let generation = Arc::clone(&call.generation);
         let call = generation.chain.transform_call(call)?;
+        call.note_arguments();
         let held = self.sessions.conversation(&call);
         let answer = ask::send(&route, held, &call).await?;
         back::carry(self, call, answer).await
+    }
+}
+
+/// A candidate that watches gets to see a call that the live chain is done with.
+fn compare(call: &Arc<Call>) {
+    if let Some(rollout) = call.rollout.as_ref().filter(|rollout| rollout.watches()) {
+        rollout.compare(call);
     }
 }

@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use serde_json::Value;
 
 use crate::model::{
-    ChainSpec, Grant, KeyRecord, PluginRef, Resource, ResourceKind, TenantSpec, TenantState,
+    ChainSpec, Grant, KeyRecord, PluginRef, Resource, ResourceKind, RolloutPlan, RolloutRecord,
+    RolloutState, TenantSpec, TenantState,
 };
 
 mod error;
@@ -83,6 +84,15 @@ pub struct Revision {
     pub author: String,
     /// Milliseconds since the Unix epoch.
     pub created_at_ms: u64,
+}
+
+/// How a rollout ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RolloutEnd {
+    /// Any but running.
+    pub state: RolloutState,
+    /// For people.
+    pub reason: String,
 }
 
 /// How much there is.
@@ -187,6 +197,42 @@ pub trait Store: Send + Sync {
 
     /// One revision.
     async fn revision(&self, tenant: &str, number: u64) -> Result<Option<Revision>, StoreError>;
+
+    /// Writes a candidate under the next revision, and starts to roll it out.
+    ///
+    /// # Errors
+    /// [`StoreError::RolloutRunning`] while another one is rolled out.
+    async fn start_rollout(
+        &self,
+        tenant: &str,
+        plan: &RolloutPlan,
+        candidate: NewChain,
+    ) -> Result<RolloutRecord, StoreError>;
+
+    /// Changes how a candidate meets traffic.
+    ///
+    /// # Errors
+    /// [`StoreError::NoRolloutRuns`] when this rollout has ended.
+    async fn change_rollout(
+        &self,
+        tenant: &str,
+        id: u64,
+        plan: &RolloutPlan,
+    ) -> Result<(), StoreError>;
+
+    /// Ends a rollout; a candidate that is promoted is the live revision.
+    ///
+    /// # Errors
+    /// [`StoreError::NoRolloutRuns`] when it has ended already.
+    async fn end_rollout(&self, tenant: &str, id: u64, end: &RolloutEnd) -> Result<(), StoreError>;
+
+    /// Rollouts, newest first, before `before`, at most `count_max`.
+    async fn rollouts(
+        &self,
+        tenant: &str,
+        before: Option<u64>,
+        count_max: u32,
+    ) -> Result<Vec<RolloutRecord>, StoreError>;
 
     /// How much there is.
     async fn counts(&self) -> Result<Counts, StoreError>;

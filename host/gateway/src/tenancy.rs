@@ -7,10 +7,12 @@
 mod generation;
 mod prepare;
 mod registry;
+pub mod rollout;
 mod shelf;
 
 pub use generation::{Endpoint, Generation, Mount, Server};
 pub use prepare::{PrepareError, Prepared};
 pub(crate) use registry::host_name;
 pub use registry::{Registry, Workshop};
+pub use rollout::Rollout;
 pub use shelf::{PluginInfo, PluginRefused, Shelf};

@@ -39,6 +39,8 @@ pub(super) enum Outcome {
     Deleted,
     /// Made a chain the live one.
     Revision(u64),
+    /// Started, changed or ended a rollout.
+    Rollout(u64),
 }
 
 impl AdminState {

@@ -3,8 +3,11 @@
 //! Applying is pure: it checks the document, its references and the tenant's bounds, and puts redacted secrets
 //! back in place. It never reads the store.
 
-use crate::model::{KeyRecord, Resource, ResourceKind, TenantState, keep_redacted};
-use crate::store::{NewChain, Put, Store, StoreError};
+use crate::model::{
+    KeyRecord, Resource, ResourceKind, RolloutPlan, RolloutRecord, RolloutState, RunningRollout,
+    TenantState, keep_redacted,
+};
+use crate::store::{NewChain, Put, RolloutEnd, Store, StoreError};
 use crate::tenancy::PrepareError;
 
 use super::changes::Outcome;
@@ -34,6 +37,15 @@ pub(super) enum Edit {
         if_match: Option<Vec<u64>>,
         chain: Box<NewChain>,
     },
+    /// Starts to roll a candidate out.
+    StartRollout {
+        plan: RolloutPlan,
+        candidate: Box<NewChain>,
+    },
+    /// Changes how a candidate meets traffic.
+    ChangeRollout { id: u64, plan: RolloutPlan },
+    /// Promotes a candidate or takes it back.
+    EndRollout { id: u64, end: RolloutEnd },
 }
 
 /// An edit that was applied, and what it was applied to.
@@ -82,8 +94,34 @@ impl Edit {
                     .into());
                 }
                 state.chain = chain.resolved.clone();
-                state.revision = state.revision.saturating_add(1);
+                state.revision = state.newest.saturating_add(1);
+                state.rollout = None;
                 Self::Chain { if_match, chain }
+            }
+            Self::StartRollout { plan, candidate } => {
+                if let Some(running) = &state.rollout {
+                    let id = running.record.id;
+                    return Err(StoreError::RolloutRunning { id }.into());
+                }
+                state.rollout = Some(RunningRollout {
+                    record: unwritten(state, &plan, &candidate.author),
+                    chain: candidate.resolved.clone(),
+                });
+                Self::StartRollout { plan, candidate }
+            }
+            Self::ChangeRollout { id, plan } => {
+                running(state, id)?.record.plan = plan.clone();
+                Self::ChangeRollout { id, plan }
+            }
+            Self::EndRollout { id, end } => {
+                running(state, id)?;
+                if let Some(ended) = state.rollout.take()
+                    && end.state == RolloutState::Promoted
+                {
+                    state.chain = ended.chain;
+                    state.revision = ended.record.revision;
+                }
+                Self::EndRollout { id, end }
             }
         };
         Ok(Applied {
@@ -99,12 +137,16 @@ impl Applied {
     pub(super) fn blame(&self, error: PrepareError) -> Problem {
         match &self.edit {
             Edit::Chain { .. } => error.into(),
-            Edit::Put { .. } | Edit::Delete { .. } | Edit::AddKey(_) | Edit::DeleteKey(_) => {
-                Problem::invalid(
-                    "",
-                    format!("with this change the tenant could not be served: {error}"),
-                )
-            }
+            Edit::StartRollout { .. } => Problem::from(error).below("/policies"),
+            Edit::ChangeRollout { .. }
+            | Edit::EndRollout { .. }
+            | Edit::Put { .. }
+            | Edit::Delete { .. }
+            | Edit::AddKey(_)
+            | Edit::DeleteKey(_) => Problem::invalid(
+                "",
+                format!("with this change the tenant could not be served: {error}"),
+            ),
         }
     }
 
@@ -135,7 +177,41 @@ impl Applied {
                 .put_chain(tenant, Some(self.revision_before), *chain)
                 .await
                 .map(Outcome::Revision),
+            Edit::StartRollout { plan, candidate } => store
+                .start_rollout(tenant, &plan, *candidate)
+                .await
+                .map(|record| Outcome::Rollout(record.id)),
+            Edit::ChangeRollout { id, plan } => store
+                .change_rollout(tenant, id, &plan)
+                .await
+                .map(|()| Outcome::Rollout(id)),
+            Edit::EndRollout { id, end } => store
+                .end_rollout(tenant, id, &end)
+                .await
+                .map(|()| Outcome::Rollout(id)),
         }
+    }
+}
+
+/// A rollout as it will be written.
+fn unwritten(state: &TenantState, plan: &RolloutPlan, author: &str) -> RolloutRecord {
+    RolloutRecord {
+        id: state.rollouts.saturating_add(1),
+        revision: state.newest.saturating_add(1),
+        base: state.revision,
+        plan: plan.clone(),
+        state: RolloutState::Running,
+        reason: None,
+        author: author.to_owned(),
+        started_at_ms: 0,
+        ended_at_ms: None,
+    }
+}
+
+fn running(state: &mut TenantState, id: u64) -> Result<&mut RunningRollout, StoreError> {
+    match &mut state.rollout {
+        Some(running) if running.record.id == id => Ok(running),
+        Some(_) | None => Err(StoreError::NoRolloutRuns { id }),
     }
 }
 

@@ -2,9 +2,10 @@
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, OptionalFromRequest, Request};
 use axum::http::{HeaderMap, header};
 use axum::response::IntoResponse;
+use http_body::Body as _;
 use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
 
@@ -27,6 +28,20 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Document<T> {
             .await
             .map_err(|rejection| unread(&rejection, DOCUMENT_BYTES_MAX))?;
         parse(&bytes).map(Document)
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> OptionalFromRequest<S> for Document<T> {
+    type Rejection = Problem;
+
+    /// `None` where nothing was sent.
+    async fn from_request(request: Request, state: &S) -> Result<Option<Self>, Problem> {
+        match request.body().is_end_stream() {
+            true => Ok(None),
+            false => <Self as FromRequest<S>>::from_request(request, state)
+                .await
+                .map(Some),
+        }
     }
 }
 

@@ -1,12 +1,14 @@
 //! `/policies`: a tenant's chain and its revisions. The entity tag is the revision's number.
 
-use axum::extract::{Path, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
 
-use crate::model::ChainSpec;
+use crate::model::{BindingSpec, ChainSpec, pointer_segment};
 use crate::store::{NewChain, Revision};
 
 use super::changes::{Outcome, no_tenant};
@@ -17,7 +19,7 @@ use super::resolve::resolve;
 use super::{AdminState, Problem, validate};
 
 /// Who changes what through the admin token.
-const AUTHOR: &str = "admin";
+pub(super) const AUTHOR: &str = "admin";
 
 /// A revision in a list.
 #[derive(Debug, Serialize, ToSchema)]
@@ -90,17 +92,182 @@ pub(super) async fn put(
         resolved,
         author: AUTHOR.to_owned(),
     });
-    match state
-        .change(&tenant, Edit::Chain { if_match, chain })
-        .await?
-    {
+    applied(
+        state
+            .change(&tenant, Edit::Chain { if_match, chain })
+            .await?,
+    )
+}
+
+fn applied(outcome: Outcome) -> Result<Response, Problem> {
+    match outcome {
         Outcome::Revision(revision) => Ok(tagged(
             json(StatusCode::OK, &Applied { revision }),
             revision,
         )),
-        Outcome::Created | Outcome::Replaced | Outcome::Deleted => {
+        Outcome::Created | Outcome::Replaced | Outcome::Deleted | Outcome::Rollout(_) => {
             Err(Problem::missing("the change made no revision"))
         }
+    }
+}
+
+/// The chain of an earlier revision, to be put again.
+pub(super) async fn again(
+    state: &AdminState,
+    tenant: &str,
+    number: u64,
+) -> Result<NewChain, Problem> {
+    match state.store().revision(tenant, number).await? {
+        Some(revision) => Ok(NewChain {
+            written: revision.written,
+            resolved: revision.resolved,
+            author: AUTHOR.to_owned(),
+        }),
+        None => Err(no_revision(tenant, number)),
+    }
+}
+
+fn no_revision(tenant: &str, number: u64) -> Problem {
+    Problem::missing(format!(
+        "tenant `{tenant}` has no revision {number}, or no longer keeps it"
+    ))
+}
+
+/// Which revision to go back to.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RollbackTo {
+    /// From 1.
+    pub revision: u64,
+}
+
+/// Makes the chain of an earlier revision the live one again, as a revision of its own. A rollout that runs is ended.
+#[utoipa::path(post, path = "/api/v1/tenants/{tenant}/policies/rollback", tag = "policies", params(("tenant" = String, Path)), request_body = RollbackTo,
+    responses((status = 200, body = Applied, headers(("ETag" = String))), (status = 404, body = Problem), (status = 422, body = Problem)))]
+pub(super) async fn roll_back(
+    State(state): State<AdminState>,
+    Path(tenant): Path<String>,
+    Document(to): Document<RollbackTo>,
+) -> Result<Response, Problem> {
+    if state.store().tenant(&tenant).await?.is_none() {
+        return Err(no_tenant(&tenant));
+    }
+    let chain = Box::new(again(&state, &tenant, to.revision).await?);
+    let if_match = None;
+    applied(
+        state
+            .change(&tenant, Edit::Chain { if_match, chain })
+            .await?,
+    )
+}
+
+/// Two revisions to compare.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct DiffQuery {
+    /// From 1.
+    pub from: u64,
+    /// From 1; the live one when absent.
+    pub to: Option<u64>,
+}
+
+/// What lies between two revisions.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct RevisionDiff {
+    /// The older one.
+    pub from: u64,
+    /// The newer one.
+    pub to: u64,
+    /// In the order of the document.
+    pub changes: Vec<Change>,
+}
+
+/// One place at which two revisions differ.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Change {
+    /// JSON Pointer (RFC 6901) into the chain, its bindings by their names: `/bindings/rate-limit/config/limits/0/rate`.
+    pub pointer: String,
+    /// Absent where it was added.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Object)]
+    pub before: Option<Value>,
+    /// Absent where it was removed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Object)]
+    pub after: Option<Value>,
+}
+
+/// Shows what changed between two revisions, plugins resolved to digests.
+#[utoipa::path(get, path = "/api/v1/tenants/{tenant}/policies/diff", tag = "policies", params(("tenant" = String, Path), DiffQuery),
+    responses((status = 200, body = RevisionDiff), (status = 404, body = Problem)))]
+pub(super) async fn diff(
+    State(state): State<AdminState>,
+    Path(tenant): Path<String>,
+    query: Result<Query<DiffQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(query) = query.map_err(|_rejection| {
+        Problem::bad_request("the query is not valid. Use from=REVISION and to=REVISION")
+    })?;
+    let live = state.tenant_state(&tenant).await?.revision;
+    let (from, to) = (query.from, query.to.unwrap_or(live));
+    let (one, other) = (again(&state, &tenant, from), again(&state, &tenant, to));
+    let (one, other) = (one.await?.resolved, other.await?.resolved);
+    let mut changes = Vec::new();
+    differences(
+        &by_name(&one),
+        &by_name(&other),
+        &mut String::new(),
+        &mut changes,
+    );
+    Ok(json(StatusCode::OK, &RevisionDiff { from, to, changes }))
+}
+
+/// A chain with its bindings by name, and their order beside them: a binding that moves changes nothing but the order.
+fn by_name(chain: &ChainSpec) -> Value {
+    let bindings: serde_json::Map<_, _> = chain
+        .bindings
+        .iter()
+        .map(|binding| (binding.name().to_owned(), serde_json::json!(binding)))
+        .collect();
+    let order: Vec<&str> = chain.bindings.iter().map(BindingSpec::name).collect();
+    serde_json::json!({ "bindings": bindings, "order": order, "anonymous": chain.anonymous })
+}
+
+fn differences(before: &Value, after: &Value, at: &mut String, changes: &mut Vec<Change>) {
+    if before == after {
+        return;
+    }
+    let depth = at.len();
+    match (before, after) {
+        (Value::Object(one), Value::Object(other)) => {
+            let added = other.keys().filter(|key| !one.contains_key(*key));
+            for key in one.keys().chain(added) {
+                at.push('/');
+                at.push_str(&pointer_segment(key));
+                match (one.get(key), other.get(key)) {
+                    (Some(one), Some(other)) => differences(one, other, at, changes),
+                    (before, after) => changes.push(Change {
+                        pointer: at.clone(),
+                        before: before.cloned(),
+                        after: after.cloned(),
+                    }),
+                }
+                at.truncate(depth);
+            }
+        }
+        (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
+            for (index, (one, other)) in one.iter().zip(other).enumerate() {
+                at.push_str(&format!("/{index}"));
+                differences(one, other, at, changes);
+                at.truncate(depth);
+            }
+        }
+        _ => changes.push(Change {
+            pointer: at.clone(),
+            before: Some(before.clone()),
+            after: Some(after.clone()),
+        }),
     }
 }
 
@@ -149,9 +316,7 @@ pub(super) async fn show_revision(
             json(StatusCode::OK, &RevisionView::from(revision)),
             number,
         )),
-        None => Err(Problem::missing(format!(
-            "tenant `{tenant}` has no revision {number}, or no longer keeps it"
-        ))),
+        None => Err(no_revision(&tenant, number)),
     }
 }
 

@@ -67,6 +67,13 @@ impl Problem {
         }
     }
 
+    /// The same of a part of a document.
+    #[must_use]
+    pub fn below(mut self, part: &str) -> Self {
+        self.pointer = self.pointer.map(|pointer| format!("{part}{pointer}"));
+        self
+    }
+
     /// A path or query that is not possible.
     #[must_use]
     pub fn bad_request(detail: impl Into<String>) -> Self {
@@ -174,6 +181,10 @@ impl From<StoreError> for Problem {
                 pointer: Some("/hosts".to_owned()),
                 ..Self::conflict("name-taken", detail)
             },
+            StoreError::RolloutRunning { .. } => {
+                Self::conflict("rollout-running", error.to_string())
+            }
+            StoreError::NoRolloutRuns { .. } => Self::conflict("no-rollout", error.to_string()),
             StoreError::RevisionMoved { .. } => Self::new(
                 StatusCode::PRECONDITION_FAILED,
                 "revision-moved",

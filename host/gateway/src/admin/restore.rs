@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
-use crate::model::PluginRef;
-use crate::store::{Store, StoreError};
+use crate::model::{PluginRef, RolloutState, TenantState};
+use crate::store::{RolloutEnd, Store, StoreError};
 use crate::tenancy::Registry;
 
 const PAGE_MAX: u32 = 100;
@@ -90,7 +90,23 @@ async fn serve(store: &dyn Store, registry: &Registry, tenant: &str) -> bool {
             return false;
         }
     };
-    match registry.prepare(&state).await {
+    let mut prepared = registry.prepare(&state).await;
+    if let (Err(failed), Some(candidate)) = (&prepared, &state.rollout) {
+        let end = RolloutEnd {
+            state: RolloutState::RolledBack,
+            reason: format!("it could not be served after a restart: {failed}"),
+        };
+        warn!(tenant, error = %failed, "a candidate cannot be served, and its rollout ends");
+        if let Err(failed) = store.end_rollout(tenant, candidate.record.id, &end).await {
+            error!(tenant, error = %failed, "a rollout could not be ended");
+        }
+        let alone = TenantState {
+            rollout: None,
+            ..state
+        };
+        prepared = registry.prepare(&alone).await;
+    }
+    match prepared {
         Ok(prepared) => {
             registry.install(prepared);
             true

@@ -93,6 +93,7 @@ impl Parts {
             catalogue: settings.catalogue.into(),
             deadline_ms: u32::try_from(settings.sandbox.deadline_ms).unwrap_or(u32::MAX),
             memory_bytes_max: settings.sandbox.memory_bytes_max,
+            shadows: Arc::default(),
         };
         let limits = SessionLimits {
             sessions_max: usize::try_from(settings.limits.sessions_max).unwrap_or(usize::MAX),

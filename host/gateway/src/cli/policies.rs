@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use http::{Method, header};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::config;
 use crate::model::ChainSpec;
@@ -41,6 +41,10 @@ pub(super) enum PoliciesCommand {
     Get(TenantArgs),
     /// List revisions, newest first.
     Revisions(TenantArgs),
+    /// Show what changed between two revisions.
+    Diff(DiffArgs),
+    /// Make the chain of an earlier revision the live one again.
+    Rollback(RollbackArgs),
 }
 
 /// Which chain for which tenant.
@@ -54,6 +58,32 @@ pub(super) struct ApplyArgs {
     /// The revision that this replaces; any when absent.
     #[arg(long, value_name = "REVISION")]
     if_match: Option<u64>,
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+/// Which revisions.
+#[derive(Debug, Args)]
+pub(super) struct DiffArgs {
+    /// The older revision.
+    from: u64,
+    /// The newer revision [default: the live one].
+    to: Option<u64>,
+    /// The tenant.
+    #[arg(long)]
+    tenant: String,
+    #[command(flatten)]
+    client: ClientArgs,
+}
+
+/// Which revision.
+#[derive(Debug, Args)]
+pub(super) struct RollbackArgs {
+    /// The revision to go back to.
+    revision: u64,
+    /// The tenant.
+    #[arg(long)]
+    tenant: String,
     #[command(flatten)]
     client: ClientArgs,
 }
@@ -81,6 +111,8 @@ pub(super) async fn run(command: PoliciesCommand, output: Output) -> Result<(), 
             });
             Ok(())
         }
+        PoliciesCommand::Diff(args) => diff(args, output).await,
+        PoliciesCommand::Rollback(args) => roll_back(args, output).await,
         PoliciesCommand::Revisions(args) => {
             let path = format!("{}/policies/revisions", tenant_path(&args.tenant)?);
             let revisions = Client::new(args.client)?.list(&path).await?;
@@ -102,26 +134,53 @@ pub(super) async fn run(command: PoliciesCommand, output: Output) -> Result<(), 
     }
 }
 
+async fn diff(args: DiffArgs, output: Output) -> Result<(), CliError> {
+    let to = args.to.map(|to| format!("&to={to}")).unwrap_or_default();
+    let tenant = tenant_path(&args.tenant)?;
+    let path = format!("{tenant}/policies/diff?from={}{to}", args.from);
+    let diff = Client::new(args.client)?.get(&path).await?.body;
+    output.print(&diff, || {
+        let changes = diff.pointer("/changes").and_then(Value::as_array);
+        let lines = changes.into_iter().flatten().map(|change| {
+            let side = |name| change.get(name).map_or("-".to_owned(), Value::to_string);
+            format!(
+                "{}: {} -> {}",
+                text_of(change, "/pointer"),
+                side("before"),
+                side("after")
+            )
+        });
+        match lines.collect::<Vec<_>>() {
+            lines if lines.is_empty() => "no difference".to_owned(),
+            lines => lines.join("\n"),
+        }
+    });
+    Ok(())
+}
+
+async fn roll_back(args: RollbackArgs, output: Output) -> Result<(), CliError> {
+    let path = format!("{}/policies/rollback", tenant_path(&args.tenant)?);
+    let to = Payload::Json(json!({"revision": args.revision}));
+    let reply = Client::new(args.client)?
+        .send(Method::POST, &path, to, None)
+        .await?;
+    let revision = revision(&reply);
+    output.print(
+        &json!({"tenant": args.tenant, "revision": revision}),
+        || {
+            format!(
+                "{} is at revision {revision}, which is revision {} again",
+                args.tenant, args.revision
+            )
+        },
+    );
+    Ok(())
+}
+
 async fn apply(args: ApplyArgs, output: Output) -> Result<(), CliError> {
     let path = format!("{}/policies", tenant_path(&args.tenant)?);
-    let text = std::fs::read_to_string(&args.file).map_err(|source| CliError::File {
-        path: args.file.clone(),
-        source,
-    })?;
-    let mut chain: ChainSpec = config::parse_yaml(&text, &args.file)?;
     let client = Client::new(args.client)?;
-    let mut pushed = Vec::new();
-    for binding in &mut chain.bindings {
-        if let Some(file) = component_file(&binding.plugin, &args.file) {
-            let plugin = push(&client, &file).await?;
-            binding.plugin = format!(
-                "{}@{}",
-                text_of(&plugin, "/name"),
-                text_of(&plugin, "/version")
-            );
-            pushed.push(plugin);
-        }
-    }
+    let (chain, pushed) = published(&client, &args.file).await?;
     let reply = client
         .send(
             Method::PUT,
@@ -151,6 +210,31 @@ async fn apply(args: ApplyArgs, output: Output) -> Result<(), CliError> {
         },
     );
     Ok(())
+}
+
+/// The chain in a file, with the components beside it published.
+pub(super) async fn published(
+    client: &Client,
+    file: &Path,
+) -> Result<(ChainSpec, Vec<Value>), CliError> {
+    let text = std::fs::read_to_string(file).map_err(|source| CliError::File {
+        path: file.to_owned(),
+        source,
+    })?;
+    let mut chain: ChainSpec = config::parse_yaml(&text, file)?;
+    let mut pushed = Vec::new();
+    for binding in &mut chain.bindings {
+        if let Some(component) = component_file(&binding.plugin, file) {
+            let plugin = push(client, &component).await?;
+            binding.plugin = format!(
+                "{}@{}",
+                text_of(&plugin, "/name"),
+                text_of(&plugin, "/version")
+            );
+            pushed.push(plugin);
+        }
+    }
+    Ok((chain, pushed))
 }
 
 /// The component that a binding names by path, relative to the chain's file.

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use bytestring::ByteString;
 use http::HeaderMap;
+use http::header::AUTHORIZATION;
 use portcullis_protocol::envelope;
 use portcullis_protocol::era::{self, RequestHeaders, classify, classify_frame};
 use portcullis_protocol::headers::{METHOD, NAME, PROTOCOL_VERSION, SESSION_ID};
@@ -154,9 +155,15 @@ impl Arrival {
     }
 
     fn call(self, message: Message, era: Era, revision: Revision) -> Call {
+        let generation = self.endpoint.generation_of(|| self.name(&message));
+        let watching = self
+            .endpoint
+            .rollout
+            .as_deref()
+            .filter(|rollout| rollout.watches());
         Call {
             request_id: self.request_id,
-            generation: self.endpoint.generation,
+            generation,
             server: self.endpoint.server,
             headers: self.headers,
             peer: self.peer,
@@ -169,6 +176,26 @@ impl Arrival {
             identity: OnceLock::new(),
             session: OnceLock::new(),
             offer: OnceLock::new(),
+            witness: watching.map(|_| Arc::default()),
+            rollout: self.endpoint.rollout,
+        }
+    }
+
+    /// What a message is told apart by while a rollout runs: its session, or else whoever sends it. What opens a session is
+    /// of either arm, and the session's id is then made for that arm.
+    fn name(&self, message: &Message) -> Vec<u8> {
+        let opens = message.kind == Kind::Open || message.method.as_deref() == Some("initialize");
+        let header = |name: &str| {
+            self.headers
+                .get(name)
+                .map(|value| value.as_bytes().to_vec())
+        };
+        match &self.channel {
+            Some(channel) => channel.as_bytes().to_vec(),
+            None if opens => rand::random::<[u8; 16]>().to_vec(),
+            None => header(SESSION_ID)
+                .or_else(|| header(AUTHORIZATION.as_str()))
+                .unwrap_or_else(|| self.peer.ip().to_string().into_bytes()),
         }
     }
 }

@@ -93,6 +93,7 @@ fn admit(call: &Arc<Call>, parsed: &Message<'_>, text: &str) -> Result<(), Refus
         message,
         is_from_upstream: true,
         offer: OnceLock::new(),
+        witness: None,
         ..Call::clone(call)
     };
     chain

@@ -54,7 +54,10 @@ impl Pipeline {
                     "this session is initialized already; connect again for another",
                 ));
             }
-            None => Some(self.sessions.open(at, call.principal(), opening)?),
+            None => Some(
+                self.sessions
+                    .open((at, call.principal()), opening, |id| call.suits(id))?,
+            ),
         };
         let said = introduction::of(call);
         let result = initialize_result(

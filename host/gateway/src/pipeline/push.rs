@@ -24,7 +24,9 @@ impl Pipeline {
     /// 2024-11-05, "HTTP with SSE"). The session goes with the reply, for the transport.
     pub(super) fn open(&self, call: &Permitted) -> Result<Reply, Refusal> {
         let at = (call.generation.tenant.as_str(), call.server.name.as_str());
-        let session = self.sessions.open_channel(at, call.principal())?;
+        let session = self
+            .sessions
+            .open_channel(at, call.principal(), |id| call.suits(id))?;
         session
             .conversation
             .listen(Arc::new(Pushes::new(call, &session, &self.registry)));
@@ -110,8 +112,10 @@ impl Pushes {
             return None;
         }
         Some(Arc::new(Call {
-            generation: endpoint.generation,
+            generation: endpoint.generation_of(|| session.id()),
             server: endpoint.server,
+            rollout: endpoint.rollout,
+            witness: None,
             session: OnceLock::from(Arc::clone(session)),
             ..self.call.clone()
         }))

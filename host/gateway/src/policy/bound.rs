@@ -219,10 +219,18 @@ impl Bound {
         let started = Instant::now();
         let outcome = call.request_id.scope(|| run(self.hooks.as_ref()));
         if let Some(metrics) = self.metrics(hook) {
-            metrics.record(&outcome, started.elapsed());
+            let took = started.elapsed();
+            metrics.record(&outcome, took);
+            if let Some(tally) = call.tally() {
+                tally.hook(&outcome, took);
+            }
         }
         match outcome {
-            Ok(answer) => answer.map(Some).map_err(Refusal::from),
+            Ok(Ok(answer)) => Ok(Some(answer)),
+            Ok(Err(denial)) => {
+                call.refused(&denial.code);
+                Err(Refusal::from(denial))
+            }
             Err(failure) => self.failed(hook, call, &failure).map(|()| None),
         }
     }
@@ -235,6 +243,7 @@ impl Bound {
         match (self.on_failure, hook) {
             // An authenticator that failed has not said who is calling: there is nothing to be open about.
             (OnFailure::Closed, _) | (OnFailure::Open, Hook::Authenticate) => {
+                call.refused(failure.label());
                 Err(Refusal::policy_failure(&self.name, failure))
             }
             (

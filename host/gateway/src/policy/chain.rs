@@ -61,6 +61,9 @@ impl Chain {
     /// # Errors
     /// 401 when nobody recognises the caller and the chain does not let anonymous callers through.
     pub fn authenticate(&self, call: &Arc<Call>) -> Result<Arc<Identity>, Refusal> {
+        if let Some(tally) = call.tally() {
+            tally.call();
+        }
         let view: Arc<dyn CallView> = Arc::<Call>::clone(call);
         for bound in self.bindings(Hook::Authenticate) {
             if let Some(Some(identity)) =
@@ -70,6 +73,7 @@ impl Chain {
             }
         }
         self.anonymous.clone().ok_or_else(|| {
+            call.refused("unauthenticated");
             Refusal::unauthenticated("no credentials that this tenant accepts; send a token or an API key in `Authorization: Bearer …`")
         })
     }

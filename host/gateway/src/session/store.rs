@@ -21,6 +21,8 @@ use super::channel::Channel;
 use super::event_log::LogBounds;
 use super::live::{Opening, Owner};
 
+/// Ids that are made for one session, at most.
+const IDS_TRIED_MAX: usize = 10_000;
 const SHARDS_LEN: usize = 32;
 
 /// Bounds of the store.
@@ -101,17 +103,17 @@ impl Sessions {
         }
     }
 
-    /// Opens a session for this principal.
+    /// Opens a session for this principal, under an id that suits its chain.
     ///
     /// # Errors
     /// [`SessionError::Full`].
     pub fn open(
         &self,
-        (tenant, server): (&str, &str),
-        principal: &str,
+        ((tenant, server), principal): ((&str, &str), &str),
         opening: Opening<'_>,
+        suits: impl Fn(&str) -> bool,
     ) -> Result<Arc<Session>, SessionError> {
-        let session = self.new_session(owner((tenant, server), principal))?;
+        let session = self.new_session(owner((tenant, server), principal), suits)?;
         session.settle(opening);
         Ok(self.keep(session))
     }
@@ -124,16 +126,24 @@ impl Sessions {
         &self,
         (tenant, server): (&str, &str),
         principal: &str,
+        suits: impl Fn(&str) -> bool,
     ) -> Result<Arc<Session>, SessionError> {
-        let session = self.new_session(owner((tenant, server), principal))?;
+        let session = self.new_session(owner((tenant, server), principal), suits)?;
         Ok(self.keep(session.on(Channel::new(self.limits.channel_messages_max))))
     }
 
-    fn new_session(&self, owner: Owner) -> Result<Session, SessionError> {
+    fn new_session(
+        &self,
+        owner: Owner,
+        suits: impl Fn(&str) -> bool,
+    ) -> Result<Session, SessionError> {
         if usize::try_from(self.live.get()).unwrap_or(0) >= self.limits.sessions_max {
             return Err(SessionError::Full);
         }
-        let id = BASE64_URL_SAFE_NO_PAD.encode(rand::random::<[u8; 24]>());
+        let any = || BASE64_URL_SAFE_NO_PAD.encode(rand::random::<[u8; 24]>());
+        // Where a chain serves hardly any session, its ids are rare, and another will do in the end.
+        let mut tries = std::iter::repeat_with(any).take(IDS_TRIED_MAX);
+        let id = tries.find(|id| suits(id)).unwrap_or_else(any);
         Ok(Session::new(id, owner, self.limits.log))
     }
 
@@ -331,7 +341,11 @@ mod tests {
     #[test]
     fn a_session_is_its_principals_alone() {
         let sessions = sessions(10, Duration::from_secs(60));
-        let id = sessions.open(AT, "alice", OPENING).unwrap().id().to_owned();
+        let id = sessions
+            .open((AT, "alice"), OPENING, |_| true)
+            .unwrap()
+            .id()
+            .to_owned();
         assert!(sessions.find(Some(&id), AT, "alice").is_ok());
         let foreign = [
             (Some(id.as_str()), AT, "bob", SessionError::Gone),
@@ -362,20 +376,24 @@ mod tests {
     #[test]
     fn sessions_are_bounded_and_end() {
         let sessions = sessions(1, Duration::from_secs(60));
-        let first = sessions.open(AT, "alice", OPENING).unwrap();
+        let first = sessions.open((AT, "alice"), OPENING, |_| true).unwrap();
         assert_eq!(
-            sessions.open(AT, "alice", OPENING).err(),
+            sessions.open((AT, "alice"), OPENING, |_| true).err(),
             Some(SessionError::Full)
         );
         sessions.end(&first);
         sessions.end(&first);
-        assert!(sessions.open(AT, "alice", OPENING).is_ok());
+        assert!(sessions.open((AT, "alice"), OPENING, |_| true).is_ok());
     }
 
     #[test]
     fn unused_sessions_expire() {
         let sessions = sessions(10, Duration::ZERO);
-        let id = sessions.open(AT, "alice", OPENING).unwrap().id().to_owned();
+        let id = sessions
+            .open((AT, "alice"), OPENING, |_| true)
+            .unwrap()
+            .id()
+            .to_owned();
         let _ = sessions.stateless(AT, "bob", "{}");
         assert_eq!(
             sessions.find(Some(&id), AT, "alice").err(),

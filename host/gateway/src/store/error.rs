@@ -89,6 +89,18 @@ pub enum StoreError {
         /// What is live.
         current: u64,
     },
+    /// One rollout at a time.
+    #[error("rollout {id} is under way: promote it or roll it back first")]
+    RolloutRunning {
+        /// Which one.
+        id: u64,
+    },
+    /// It has ended, or never was.
+    #[error("rollout {id} is not under way: GET /rollouts shows how it ended")]
+    NoRolloutRuns {
+        /// Which one.
+        id: u64,
+    },
     /// A stored document does not read.
     #[error("the stored {what} cannot be read: {source}")]
     Document {

@@ -8,15 +8,21 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
-use crate::model::{Grant, KeyRecord, PluginRef, Resource, ResourceKind, TenantSpec, TenantState};
+use crate::model::{
+    Grant, KeyRecord, PluginRef, Resource, ResourceKind, RolloutPlan, RolloutRecord, TenantSpec,
+    TenantState,
+};
 
-use super::{Counts, Grants, NewChain, NewPlugin, PluginRecord, Put, Revision, Store, StoreError};
+use super::{
+    Counts, Grants, NewChain, NewPlugin, PluginRecord, Put, Revision, RolloutEnd, Store, StoreError,
+};
 
 mod chains;
 mod grants;
 mod open;
 mod plugins;
 mod resources;
+mod rollouts;
 mod rows;
 mod tenants;
 #[cfg(test)]
@@ -143,6 +149,37 @@ impl Store for SqliteStore {
 
     async fn revision(&self, tenant: &str, number: u64) -> Result<Option<Revision>, StoreError> {
         chains::find(self, tenant, number).await
+    }
+
+    async fn start_rollout(
+        &self,
+        tenant: &str,
+        plan: &RolloutPlan,
+        candidate: NewChain,
+    ) -> Result<RolloutRecord, StoreError> {
+        rollouts::start(self, tenant, plan, candidate).await
+    }
+
+    async fn change_rollout(
+        &self,
+        tenant: &str,
+        id: u64,
+        plan: &RolloutPlan,
+    ) -> Result<(), StoreError> {
+        rollouts::change(self, tenant, id, plan).await
+    }
+
+    async fn end_rollout(&self, tenant: &str, id: u64, end: &RolloutEnd) -> Result<(), StoreError> {
+        rollouts::end(self, tenant, id, end).await
+    }
+
+    async fn rollouts(
+        &self,
+        tenant: &str,
+        before: Option<u64>,
+        count_max: u32,
+    ) -> Result<Vec<RolloutRecord>, StoreError> {
+        rollouts::list(self, tenant, before, count_max).await
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {

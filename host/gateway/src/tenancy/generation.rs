@@ -8,6 +8,8 @@ use crate::router::CatalogueCell;
 use crate::telemetry::metrics::ServerMetrics;
 use crate::upstream::Upstream;
 
+use super::Rollout;
+
 /// A tenant's compiled chain, and which revision it is.
 pub struct Generation {
     /// The tenant's name.
@@ -47,6 +49,19 @@ pub struct Endpoint {
     pub generation: Arc<Generation>,
     /// The server.
     pub server: Arc<Server>,
+    /// The candidate beside the live chain, while there is one.
+    pub rollout: Option<Arc<Rollout>>,
+}
+
+impl Endpoint {
+    /// The generation for what goes by this name, which is asked for only while a rollout runs.
+    #[must_use]
+    pub fn generation_of<N: AsRef<[u8]>>(&self, name: impl FnOnce() -> N) -> Arc<Generation> {
+        match &self.rollout {
+            Some(rollout) if rollout.serves(name().as_ref()) => Arc::clone(&rollout.candidate),
+            Some(_) | None => Arc::clone(&self.generation),
+        }
+    }
 }
 
 impl Mount {

@@ -9,13 +9,15 @@ use std::time::Duration;
 use portcullis_sandbox::{BindError, BindingSettings, Grant, InstanceClass, Scope};
 use thiserror::Error;
 
-use crate::model::{self, BindingSpec, ServerSpec, TenantState};
+use crate::model::{
+    self, BindingSpec, ChainSpec, RunningRollout, ServerSpec, Strategy, TenantState,
+};
 use crate::policy::services::TenantServices;
 use crate::policy::{Bound, Chain};
 use crate::router::CatalogueCell;
 
 use super::registry::Workshop;
-use super::{Endpoint, Generation, Mount, Server};
+use super::{Endpoint, Generation, Mount, Rollout, Server};
 
 /// How long a change waits for keys behind a URL.
 const KEYS_WAIT: Duration = Duration::from_secs(1);
@@ -45,6 +47,8 @@ pub struct Prepared {
     pub(super) generation: Arc<Generation>,
     /// Servers and the hosts that they claim.
     pub(super) servers: Vec<(Arc<Server>, Vec<String>)>,
+    /// The candidate beside it.
+    pub(super) rollout: Option<Arc<Rollout>>,
 }
 
 /// Builds a generation; `before` is what the tenant is served with now.
@@ -64,9 +68,77 @@ pub(super) async fn prepare(
         })?;
     // A new tenant's first caller should find the keys there; an issuer that is down holds nobody up for longer.
     services.keys_fetched(KEYS_WAIT).await;
-    let mut bindings = Vec::with_capacity(state.chain.bindings.len());
+    let at = (state.name.as_str(), state.revision);
+    let live = generation(workshop, (at, &services), &state.chain, Stage::Live).await?;
+    let rollout = match &state.rollout {
+        Some(running) => Some(candidate(workshop, (at, &services), running, before).await?),
+        None => None,
+    };
+    let servers = state.servers.iter().map(|(name, spec)| {
+        let server = serve(workshop, state, (name, spec), before)?;
+        Ok((Arc::new(server), spec.hosts.clone()))
+    });
+    Ok(Prepared {
+        generation: live,
+        servers: servers.collect::<Result<_, _>>()?,
+        rollout,
+    })
+}
+
+/// What a chain is there for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// It serves calls.
+    Live,
+    /// It watches others serve them: its counters, values and metrics are its own.
+    Shadow,
+}
+
+impl Stage {
+    fn own(self, name: &str) -> String {
+        match self {
+            Self::Live => name.to_owned(),
+            Self::Shadow => format!("shadow:{name}"),
+        }
+    }
+}
+
+/// A tenant's name and the revision to prepare, and what the host does for its guests.
+type Owner<'a> = ((&'a str, u64), &'a Arc<TenantServices>);
+
+/// The candidate of a rollout. What was seen of it so far stays.
+async fn candidate(
+    workshop: &Workshop,
+    ((tenant, _), services): Owner<'_>,
+    running: &RunningRollout,
+    before: &[Endpoint],
+) -> Result<Arc<Rollout>, PrepareError> {
+    let record = &running.record;
+    let stage = match record.plan.strategy {
+        Strategy::Canary | Strategy::Immediate => Stage::Live,
+        Strategy::Shadow => Stage::Shadow,
+    };
+    let owner = ((tenant, record.revision), services);
+    let candidate = generation(workshop, owner, &running.chain, stage).await?;
+    let mut known = before
+        .iter()
+        .filter_map(|endpoint| endpoint.rollout.as_ref());
+    let course = known
+        .find(|known| known.id == record.id)
+        .map(|known| Arc::clone(&known.course));
+    let shared = (course.unwrap_or_default(), Arc::clone(&workshop.shadows));
+    Ok(Arc::new(Rollout::new(record, candidate, shared)))
+}
+
+async fn generation(
+    workshop: &Workshop,
+    ((tenant, revision), services): Owner<'_>,
+    chain: &ChainSpec,
+    stage: Stage,
+) -> Result<Arc<Generation>, PrepareError> {
+    let mut bindings = Vec::with_capacity(chain.bindings.len());
     let mut names = BTreeSet::new();
-    for (index, spec) in state.chain.bindings.iter().enumerate() {
+    for (index, spec) in chain.bindings.iter().enumerate() {
         let at = format!("/bindings/{index}");
         if !names.insert(spec.name()) {
             let message = format!(
@@ -75,34 +147,21 @@ pub(super) async fn prepare(
             );
             return Err(PrepareError::new(format!("{at}/name"), message));
         }
-        bindings.push(Arc::new(bind(
-            workshop,
-            (&state.name, &services),
-            spec,
-            &at,
-        )?));
+        let owner = (tenant, services, stage);
+        bindings.push(Arc::new(bind(workshop, owner, spec, &at)?));
         // Compiled code is only loaded here, but `configure` runs guests: let the runtime breathe in between.
         tokio::task::yield_now().await;
     }
-    let chain = Chain::new(bindings, state.chain.anonymous);
-    let generation = Arc::new(Generation {
-        tenant: state.name.clone(),
-        revision: state.revision,
-        chain,
-    });
-    let servers = state.servers.iter().map(|(name, spec)| {
-        let server = serve(workshop, state, (name, spec), before)?;
-        Ok((Arc::new(server), spec.hosts.clone()))
-    });
-    Ok(Prepared {
-        generation,
-        servers: servers.collect::<Result<_, _>>()?,
-    })
+    Ok(Arc::new(Generation {
+        tenant: tenant.to_owned(),
+        revision,
+        chain: Chain::new(bindings, chain.anonymous),
+    }))
 }
 
 fn bind(
     workshop: &Workshop,
-    (tenant, services): (&str, &Arc<TenantServices>),
+    (tenant, services, stage): (&str, &Arc<TenantServices>, Stage),
     spec: &BindingSpec,
     at: &str,
 ) -> Result<Bound, PrepareError> {
@@ -121,7 +180,7 @@ fn bind(
     }
     let scope = Scope {
         tenant: tenant.to_owned(),
-        plugin: shelved.info.name.clone(),
+        plugin: stage.own(&shelved.info.name),
         binding: name.to_owned(),
     };
     let limits = &spec.limits;
@@ -159,7 +218,8 @@ fn bind(
             BindError::Start(_) => PrepareError::new(format!("{at}/plugin"), err.to_string()),
         })?;
     let how = (spec.on_failure, spec.select.clone());
-    Ok(Bound::new(tenant, name, hooks, how, &workshop.metrics))
+    let name = stage.own(name);
+    Ok(Bound::new(tenant, &name, hooks, how, &workshop.metrics))
 }
 
 fn grants(spec: &BindingSpec, at: &str) -> Result<BTreeSet<Grant>, PrepareError> {

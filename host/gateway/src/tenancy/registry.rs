@@ -18,7 +18,8 @@ use crate::router::CatalogueTiming;
 use crate::telemetry::Metrics;
 use crate::upstream::Upstreams;
 
-use super::{Endpoint, PrepareError, Prepared, Shelf};
+use super::rollout::Shadows;
+use super::{Endpoint, PrepareError, Prepared, Rollout, Shelf};
 
 /// What every generation is made with.
 pub struct Workshop {
@@ -38,6 +39,8 @@ pub struct Workshop {
     pub deadline_ms: u32,
     /// Memory of an instance whose binding says nothing, in bytes.
     pub memory_bytes_max: u64,
+    /// Where candidates are compared with live chains.
+    pub shadows: Arc<Shadows>,
 }
 
 /// Endpoints by server name and by host name.
@@ -153,6 +156,7 @@ impl Registry {
                     Endpoint {
                         generation: Arc::clone(&generation),
                         server,
+                        rollout: prepared.rollout.clone(),
                     },
                 );
             }
@@ -176,6 +180,21 @@ impl Registry {
         self.replace(tenant, |_| {});
         self.workshop.metrics.forget(tenant);
         self.workshop.services.forget_tenant(tenant);
+    }
+
+    /// The rollouts that run, with their tenants.
+    #[must_use]
+    pub fn rollouts(&self) -> Vec<(String, Arc<Rollout>)> {
+        let table = self.table.load();
+        let mut running: Vec<(String, Arc<Rollout>)> = Vec::new();
+        for endpoint in table.servers.values() {
+            if let Some(rollout) = &endpoint.rollout
+                && !running.iter().any(|(_, known)| Arc::ptr_eq(known, rollout))
+            {
+                running.push((endpoint.generation.tenant.clone(), Arc::clone(rollout)));
+            }
+        }
+        running
     }
 
     fn endpoints_of(&self, tenant: &str) -> Vec<Endpoint> {

@@ -202,6 +202,7 @@ fn registry(upstreams: &Arc<Upstreams>) -> Arc<Registry> {
         catalogue: Settings::default().catalogue.into(),
         deadline_ms: 10,
         memory_bytes_max: 16 << 20,
+        shadows: Arc::default(),
     };
     Arc::new(Registry::new(workshop, None))
 }

@@ -11,6 +11,7 @@ use crate::store::{Counts, Put, StoreError};
 
 use super::SqliteStore;
 use super::rows::{from_text, now_ms, to_i64, to_text, to_u64};
+use super::{chains, rollouts};
 
 pub(super) async fn list(
     store: &SqliteStore,
@@ -115,6 +116,9 @@ pub(super) async fn state(
             |chain| from_text("chain", &chain),
         )?,
         revision: to_u64("revision", revision)?,
+        newest: chains::newest(&mut tx, name).await?,
+        rollouts: rollouts::last(&mut tx, name).await?,
+        rollout: rollouts::running(&mut tx, name).await?,
     };
     tx.commit().await?;
     Ok(Some(state))
