@@ -29,6 +29,7 @@ mod ops;
 mod plugins;
 mod processes;
 mod restart;
+mod rollouts;
 mod stateless;
 mod swap;
 mod tenants;

@@ -261,5 +261,7 @@ fn tool_call(metrics: &Metrics) -> Result<Call, Box<dyn Error>> {
         identity: OnceLock::new(),
         session: OnceLock::new(),
         offer: OnceLock::new(),
+        rollout: None,
+        witness: None,
     })
 }

@@ -82,20 +82,7 @@ impl Edit {
                 Self::DeleteKey(id)
             }
             Self::Chain { if_match, chain } => {
-                if let Some(expected) = if_match
-                    .as_ref()
-                    .filter(|allowed| !allowed.contains(&state.revision))
-                {
-                    let expected = expected.first().copied().unwrap_or_default();
-                    return Err(StoreError::RevisionMoved {
-                        expected,
-                        current: state.revision,
-                    }
-                    .into());
-                }
-                state.chain = chain.resolved.clone();
-                state.revision = state.newest.saturating_add(1);
-                state.rollout = None;
+                put_chain(state, if_match.as_deref(), &chain)?;
                 Self::Chain { if_match, chain }
             }
             Self::StartRollout { plan, candidate } => {
@@ -191,6 +178,23 @@ impl Applied {
                 .map(|()| Outcome::Rollout(id)),
         }
     }
+}
+
+/// A chain that is put ends the rollout of another.
+fn put_chain(
+    state: &mut TenantState,
+    if_match: Option<&[u64]>,
+    chain: &NewChain,
+) -> Result<(), StoreError> {
+    let current = state.revision;
+    if let Some(allowed) = if_match.filter(|allowed| !allowed.contains(&current)) {
+        let expected = allowed.first().copied().unwrap_or_default();
+        return Err(StoreError::RevisionMoved { expected, current });
+    }
+    state.chain = chain.resolved.clone();
+    state.revision = state.newest.saturating_add(1);
+    state.rollout = None;
+    Ok(())
 }
 
 /// A rollout as it will be written.
