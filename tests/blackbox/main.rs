@@ -19,6 +19,7 @@ mod catalogue;
 mod cli;
 mod clients;
 mod demo;
+mod explain;
 mod harness;
 mod hostile;
 mod introductions;

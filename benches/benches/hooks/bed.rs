@@ -239,6 +239,7 @@ fn tool_call(metrics: &Metrics) -> Result<Call, Box<dyn Error>> {
             tenant: TENANT.into(),
             revision: 1,
             chain,
+            samples: None,
         }),
         server: Arc::new(Server {
             name: TENANT.into(),

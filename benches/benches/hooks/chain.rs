@@ -27,8 +27,7 @@ impl Through {
             let hooks = Arc::new(bed.bind_plugin(plugin)?);
             let around = (OnFailure::Closed, Selector::default());
             bindings.push(Arc::new(Bound::new(
-                "bench",
-                plugin,
+                ("bench", plugin, plugin),
                 hooks,
                 around,
                 &bed.metrics,

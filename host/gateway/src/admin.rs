@@ -26,6 +26,7 @@ mod auth;
 mod authorization;
 mod changes;
 mod edit;
+mod explain;
 mod extract;
 mod keys;
 mod openapi;
@@ -170,6 +171,8 @@ fn api() -> OpenApiRouter<AdminState> {
         .routes(routes!(policies::show_revision))
         .routes(routes!(policies::diff))
         .routes(routes!(policies::roll_back))
+        .routes(routes!(explain::explain))
+        .routes(routes!(explain::samples, explain::forget_samples))
         .routes(routes!(rollouts::list, rollouts::start))
         .routes(routes!(rollouts::show, rollouts::change))
         .routes(routes!(rollouts::promote))

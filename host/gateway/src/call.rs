@@ -22,7 +22,7 @@ use crate::router::Offer;
 use crate::session::Session;
 use crate::telemetry::RequestId;
 use crate::tenancy::rollout::{Tally, Witness};
-use crate::tenancy::{Generation, Rollout, Server};
+use crate::tenancy::{Generation, RefusedBy, Rollout, Server};
 use crate::upstream::Upstream;
 
 /// The kind of a client's message.
@@ -237,10 +237,21 @@ impl Call {
         Some(rollout.tally(&self.generation))
     }
 
-    /// Notes which code a policy refused it with.
-    pub fn refused(&self, code: &str) {
+    /// Notes which policy refused it, and with which code.
+    pub fn refused(&self, policy: Option<&str>, code: &str) {
         if let Some(witness) = &self.witness {
-            witness.refused.get_or_init(|| code.to_owned());
+            witness.refused.get_or_init(|| RefusedBy {
+                policy: policy.map(str::to_owned),
+                code: code.to_owned(),
+            });
+        }
+    }
+
+    /// Notes a result as its upstream gave it and as the chain leaves it.
+    pub fn note_result(&self, raw: &str, left: &str) {
+        if let Some(witness) = &self.witness {
+            witness.raw.get_or_init(|| raw.to_owned());
+            witness.result.get_or_init(|| left.to_owned());
         }
     }
 

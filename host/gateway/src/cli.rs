@@ -11,10 +11,12 @@ mod check;
 mod client;
 mod demo;
 mod error;
+mod explain;
 mod key;
 mod output;
 mod plugin;
 mod policies;
+mod replay;
 mod rollout;
 mod serve;
 mod tenant;
@@ -69,6 +71,12 @@ enum Command {
     /// Try a chain beside the live one: compare it, or serve a share of sessions with it.
     #[command(subcommand)]
     Rollout(rollout::RolloutCommand),
+    /// Show what a chain makes of one call, hook by hook.
+    #[command(after_help = explain::EXAMPLES)]
+    Explain(Box<explain::ExplainArgs>),
+    /// List and forget captured calls.
+    #[command(subcommand)]
+    Samples(explain::SamplesCommand),
     /// Create, list and delete tenants.
     #[command(subcommand)]
     Tenant(tenant::TenantCommand),
@@ -89,6 +97,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Plugin(command) => wait(plugin::run(command, output)),
         Command::Policies(command) => wait(policies::run(command, output)),
         Command::Rollout(command) => wait(rollout::run(command, output)),
+        Command::Explain(args) => wait(explain::run(*args, output)),
+        Command::Samples(command) => wait(explain::samples(command, output)),
         Command::Tenant(command) => wait(tenant::run(command, output)),
         Command::Key(command) => wait(key::run(command, output)),
     };

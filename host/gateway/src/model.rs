@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 mod auth;
+mod capture;
 mod chain;
 mod grant;
 mod names;
@@ -19,6 +20,7 @@ mod secret;
 mod secrets;
 
 pub use auth::{AuthSpec, GrantType, OauthClientSpec, OauthSpec};
+pub use capture::{CaptureSpec, samples_max};
 pub use chain::{BindingLimits, BindingSpec, ChainSpec, InstanceClass, OnFailure, Selector};
 pub use grant::{AuthMethod, Grant, Registration, Tokens};
 pub use names::{InvalidName, check_name};
@@ -40,6 +42,9 @@ pub struct TenantSpec {
     /// Shown to people.
     #[serde(default)]
     pub description: String,
+    /// Which of its calls are kept as samples; none when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capture: Option<CaptureSpec>,
 }
 
 /// An MCP server that the gateway calls: by `url` (over HTTP) or by `command` (stdio, supervised).
@@ -231,6 +236,8 @@ pub struct TenantState {
     pub revision: u64,
     /// The newest revision; another than the live one while a candidate is rolled out, or after one was taken back.
     pub newest: u64,
+    /// Which calls are kept as samples.
+    pub capture: Option<CaptureSpec>,
     /// Rollouts so far: the number of the last one.
     pub rollouts: u64,
     /// The candidate that is rolled out.

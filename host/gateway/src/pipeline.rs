@@ -121,7 +121,7 @@ impl Pipeline {
         match call.generation.chain.authenticate(&call) {
             Ok(identity) => self.sessions.attach(call, identity).map(Identified),
             Err(refusal) => {
-                compare(&call);
+                witnessed(&call);
                 Err(refusal)
             }
         }
@@ -137,7 +137,7 @@ impl Pipeline {
         }
         let watched = Arc::clone(&call);
         let outcome = Box::pin(self.judge_and_serve(call)).await;
-        compare(&watched);
+        witnessed(&watched);
         outcome
     }
 
@@ -197,9 +197,20 @@ impl Pipeline {
     }
 }
 
-/// A candidate that watches gets to see a call that the live chain is done with.
-fn compare(call: &Arc<Call>) {
+/// What is done with a call that somebody wants to know about, when the chain is done with it.
+fn witnessed(call: &Arc<Call>) {
+    let Some(witness) = &call.witness else {
+        return;
+    };
     if let Some(rollout) = call.rollout.as_ref().filter(|rollout| rollout.watches()) {
         rollout.compare(call);
+    }
+    if let Some(samples) = call
+        .generation
+        .samples
+        .as_ref()
+        .filter(|_| witness.is_sample)
+    {
+        samples.keep(call);
     }
 }

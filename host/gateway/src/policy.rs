@@ -5,10 +5,12 @@
 
 mod bound;
 mod chain;
+mod explain;
 mod glob;
 mod permitted;
 pub mod services;
 
 pub use bound::{Binder, Bound, Hooks, Sandboxed};
 pub use chain::Chain;
+pub use explain::{Explanation, Premises, Step};
 pub use permitted::Permitted;

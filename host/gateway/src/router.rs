@@ -8,5 +8,5 @@ mod choose;
 mod keeper;
 
 pub use catalogue::{Catalogue, CatalogueCell, CatalogueTiming, Edition, Offer};
-pub use choose::{Route, find};
+pub use choose::{Route, candidates_of, find};
 pub use keeper::Keeper;

@@ -8,11 +8,13 @@ mod generation;
 mod prepare;
 mod registry;
 pub mod rollout;
+mod samples;
 mod shelf;
 
 pub use generation::{Endpoint, Generation, Mount, Server};
-pub use prepare::{PrepareError, Prepared};
+pub use prepare::{PrepareError, Prepared, Trial};
 pub(crate) use registry::host_name;
 pub use registry::{Registry, Workshop};
 pub use rollout::Rollout;
+pub use samples::{Caller, RefusedBy, Sample, Samples};
 pub use shelf::{PluginInfo, PluginRefused, Shelf};

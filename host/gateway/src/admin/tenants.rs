@@ -64,10 +64,11 @@ pub(super) async fn put(
             format!("at most {DESCRIPTION_LEN_MAX} bytes"),
         ));
     }
+    validate::capture(spec.capture.as_ref())?;
     let (work, name, stored) = (state.clone(), tenant.clone(), spec.clone());
     let put = state
         .exclusively(&tenant, async move {
-            let next = match work.store().tenant_state(&name).await? {
+            let mut next = match work.store().tenant_state(&name).await? {
                 Some(state) => state,
                 None if work.store().counts().await?.tenants >= TENANTS_MAX => {
                     return Err(Problem::conflict(
@@ -80,6 +81,7 @@ pub(super) async fn put(
                     ..TenantState::default()
                 },
             };
+            next.capture = stored.capture;
             let prepared = work.registry().prepare(&next).await?;
             let put = work.store().put_tenant(&name, &stored).await?;
             work.registry().install(prepared);

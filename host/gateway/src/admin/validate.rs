@@ -2,7 +2,7 @@
 
 use axum::http::Uri;
 
-use crate::model::check_name;
+use crate::model::{CaptureSpec, check_name};
 
 use super::Problem;
 
@@ -22,11 +22,31 @@ const TEXT_LEN_MAX: usize = 256;
 /// Longest URL, header value or secret, in bytes.
 const VALUE_LEN_MAX: usize = 8 << 10;
 
+/// Most samples of one tenant.
+const SAMPLES_MAX: u32 = 1_000;
+
 type Checked = Result<(), Problem>;
 
 /// A name in a path.
 pub(super) fn name(name: &str) -> Checked {
     check_name(name).map_err(|error| Problem::bad_request(error.to_string()))
+}
+
+/// Which calls are kept as samples.
+pub(super) fn capture(capture: Option<&CaptureSpec>) -> Checked {
+    match capture {
+        Some(capture) if !(0.0..=100.0).contains(&capture.percent) => Err(Problem::invalid(
+            "/capture/percent",
+            "a percentage is 0 to 100",
+        )),
+        Some(capture) if !(1..=SAMPLES_MAX).contains(&capture.samples_max) => {
+            Err(Problem::invalid(
+                "/capture/samples_max",
+                format!("1 to {SAMPLES_MAX} samples are kept"),
+            ))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// An absolute `http` or `https` URL without credentials, which would show in a `GET`.

@@ -83,6 +83,13 @@ pub(crate) enum ClientError {
     Stranger { url: String, status: StatusCode },
 }
 
+impl ClientError {
+    /// Whether what was asked for is not there.
+    pub(super) fn is_missing(&self) -> bool {
+        matches!(self, Self::Refused { problem } if problem.get("status") == Some(&Value::from(404)))
+    }
+}
+
 /// `detail`, after the field at fault and before the reason code.
 fn problem_text(problem: &Value) -> String {
     let field = |name: &str| problem.get(name).and_then(Value::as_str);

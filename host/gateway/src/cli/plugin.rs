@@ -12,7 +12,7 @@ use crate::tenancy::{PluginInfo, Shelf};
 
 use super::client::{Client, ClientArgs, Payload};
 use super::output::{table, text_of};
-use super::{CliError, Output};
+use super::{CliError, Output, replay};
 
 /// What to do with plugins.
 #[derive(Debug, Subcommand)]
@@ -30,6 +30,9 @@ pub(super) enum PluginCommand {
         after_help = "Example:\n  portcullis plugin push jwt-auth.wasm rate-limit.wasm\n\nname@version can be published once: other bytes need another version."
     )]
     Push(PushArgs),
+    /// Run captured calls through a component on this machine, and show what it would change.
+    #[command(after_help = replay::EXAMPLES)]
+    Replay(Box<replay::ReplayArgs>),
     /// List published plugins.
     List(ClientArgs),
     /// Delete a plugin that no tenant's policies use.
@@ -62,6 +65,7 @@ pub(super) async fn run(command: PluginCommand, output: Output) -> Result<(), Cl
             output.print(&info, || describe(&json!(info)));
             Ok(())
         }
+        PluginCommand::Replay(args) => replay::run(*args, output).await,
         PluginCommand::Push(args) => {
             let client = Client::new(args.client)?;
             let mut pushed = Vec::new();

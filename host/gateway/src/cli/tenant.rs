@@ -2,9 +2,9 @@
 
 use clap::{Args, Subcommand};
 use http::{Method, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::model::check_name;
+use crate::model::{CaptureSpec, TenantSpec, check_name, samples_max};
 
 use super::client::{Client, ClientArgs, Payload};
 use super::output::{table, text_of};
@@ -29,9 +29,15 @@ pub(super) enum TenantCommand {
 pub(super) struct PutArgs {
     /// Its name.
     tenant: String,
-    /// Shown to people.
-    #[arg(long, default_value = "")]
-    description: String,
+    /// Shown to people [default: as it is].
+    #[arg(long)]
+    description: Option<String>,
+    /// Percent of its calls that are kept as samples, to explain and replay; 0 keeps none [default: as it is].
+    #[arg(long, value_name = "PERCENT")]
+    capture_percent: Option<f64>,
+    /// Samples that are kept [default: 100].
+    #[arg(long, value_name = "COUNT", requires = "capture_percent")]
+    samples_max: Option<u32>,
     #[command(flatten)]
     client: ClientArgs,
 }
@@ -49,9 +55,10 @@ pub(super) async fn run(command: TenantCommand, output: Output) -> Result<(), Cl
     match command {
         TenantCommand::Put(args) => {
             let path = tenant_path(&args.tenant)?;
-            let payload = Payload::Json(json!({"description": args.description}));
-            let reply = Client::new(args.client)?
-                .send(Method::PUT, &path, payload, None)
+            let client = Client::new(args.client.clone())?;
+            let spec = changed(&client, &path, &args).await?;
+            let reply = client
+                .send(Method::PUT, &path, Payload::Json(spec), None)
                 .await?;
             let created = reply.status == StatusCode::CREATED;
             output.print(&json!({"tenant": args.tenant, "created": created}), || {
@@ -90,6 +97,28 @@ pub(super) async fn run(command: TenantCommand, output: Output) -> Result<(), Cl
             Ok(())
         }
     }
+}
+
+/// The tenant's document with what was asked for changed.
+async fn changed(client: &Client, path: &str, args: &PutArgs) -> Result<Value, CliError> {
+    let mut spec: TenantSpec = match client.get(path).await {
+        Ok(reply) => serde_json::from_value(reply.body).map_err(|error| {
+            CliError::Usage(format!("the gateway's answer cannot be read: {error}"))
+        })?,
+        Err(error) if error.is_missing() => TenantSpec::default(),
+        Err(error) => return Err(error.into()),
+    };
+    if let Some(description) = &args.description {
+        spec.description.clone_from(description);
+    }
+    if let Some(percent) = args.capture_percent {
+        let samples_max = args.samples_max.unwrap_or_else(samples_max);
+        spec.capture = (percent > 0.0).then_some(CaptureSpec {
+            percent,
+            samples_max,
+        });
+    }
+    Ok(json!(spec))
 }
 
 /// A tenant's path in the admin API.

@@ -16,7 +16,8 @@ use portcullis_protocol::revision::{Era, Revision};
 use crate::call::{Call, Kind, Message, text_of};
 use crate::refusal::Refusal;
 use crate::telemetry::RequestId;
-use crate::tenancy::Endpoint;
+use crate::tenancy::rollout::Witness;
+use crate::tenancy::{Endpoint, Rollout, Samples};
 
 /// A request as the listener has it.
 #[derive(Clone)]
@@ -156,11 +157,16 @@ impl Arrival {
 
     fn call(self, message: Message, era: Era, revision: Revision) -> Call {
         let generation = self.endpoint.generation_of(|| self.name(&message));
-        let watching = self
+        let is_watched = self
             .endpoint
             .rollout
             .as_deref()
-            .filter(|rollout| rollout.watches());
+            .is_some_and(Rollout::watches);
+        let is_sample = generation.samples.as_deref().is_some_and(Samples::wants);
+        let witness = (is_watched || is_sample).then(|| Witness {
+            is_sample,
+            ..Witness::default()
+        });
         Call {
             request_id: self.request_id,
             generation,
@@ -176,7 +182,7 @@ impl Arrival {
             identity: OnceLock::new(),
             session: OnceLock::new(),
             offer: OnceLock::new(),
-            witness: watching.map(|_| Arc::default()),
+            witness: witness.map(Arc::new),
             rollout: self.endpoint.rollout,
         }
     }

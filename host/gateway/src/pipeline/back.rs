@@ -60,7 +60,11 @@ pub(super) async fn carry(
                     let answer = std::str::from_utf8(&body).unwrap_or_default();
                     edit_error(&call, answer).map(Bytes::from)
                 }
-                (true, (None, Some(_))) | (false, _) => None,
+                (false, (_, Some(result))) => {
+                    call.note_result(result, result);
+                    None
+                }
+                (true, (None, Some(_))) | (false, (_, None)) => None,
             };
             Ok(reply::json(status, edited.unwrap_or(body)))
         }

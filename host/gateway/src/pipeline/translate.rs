@@ -44,15 +44,8 @@ impl Source {
 pub(super) fn may_edit(call: &Permitted, era: Era) -> bool {
     era != call.era
         || call.generation.chain.transforms_reply(call)
-        || is_watched(call)
         || tasks::may_come(call)
         || cache::narrows(call)
-}
-
-/// Whether a candidate wants to see its result.
-fn is_watched(call: &Permitted) -> bool {
-    let watching = call.rollout.as_deref().filter(|rollout| rollout.watches());
-    watching.is_some_and(|rollout| rollout.candidate.chain.transforms_reply(call))
 }
 
 /// A result through bridge and transforms; `None` leaves it as it is.
@@ -68,11 +61,7 @@ pub(super) fn edit(
             .map_err(|_source| nonsense())?,
         false => Cow::Borrowed(bridged.as_ref()),
     };
-    if is_watched(call)
-        && let Some(witness) = &call.witness
-    {
-        witness.raw.get_or_init(|| named.to_string());
-    }
+    let raw = call.witness.is_some().then(|| named.clone().into_owned());
     let after = match call.generation.chain.transforms_reply(call) {
         true => Cow::Owned(
             call.generation
@@ -81,12 +70,8 @@ pub(super) fn edit(
         ),
         false => named,
     };
-    if let Some(witness) = call
-        .witness
-        .as_ref()
-        .filter(|seen| seen.raw.get().is_some())
-    {
-        witness.result.get_or_init(|| after.to_string());
+    if let Some(raw) = raw {
+        call.note_result(&raw, &after);
     }
     let is_unchanged = after.as_ref() == result;
     Ok((!is_unchanged).then(|| portcullis_protocol::error::result_body(id, &after)))

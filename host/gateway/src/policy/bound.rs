@@ -148,11 +148,10 @@ pub struct Bound {
 }
 
 impl Bound {
-    /// Wraps hooks with what the chain needs around them.
+    /// Wraps hooks with what the chain needs around them; `label` is its name in metrics.
     #[must_use]
     pub fn new(
-        tenant: &str,
-        name: &str,
+        (tenant, name, label): (&str, &str, &str),
         hooks: Arc<dyn Hooks>,
         (on_failure, selector): (OnFailure, Selector),
         metrics: &Metrics,
@@ -161,7 +160,7 @@ impl Bound {
             hooks
                 .hooks()
                 .contains(&hook)
-                .then(|| metrics.hook(tenant, name, hook))
+                .then(|| metrics.hook(tenant, label, hook))
         };
         Self {
             name: name.to_owned(),
@@ -203,6 +202,14 @@ impl Bound {
                     .is_some_and(|tool| glob::any_matches(tools, tool)))
     }
 
+    pub(super) fn hooks(&self) -> &dyn Hooks {
+        self.hooks.as_ref()
+    }
+
+    pub(super) fn on_failure(&self) -> OnFailure {
+        self.on_failure
+    }
+
     fn metrics(&self, hook: Hook) -> Option<&HookMetrics> {
         self.metrics.get(hook.place()).and_then(Option::as_ref)
     }
@@ -228,7 +235,7 @@ impl Bound {
         match outcome {
             Ok(Ok(answer)) => Ok(Some(answer)),
             Ok(Err(denial)) => {
-                call.refused(&denial.code);
+                call.refused(Some(&self.name), &denial.code);
                 Err(Refusal::from(denial))
             }
             Err(failure) => self.failed(hook, call, &failure).map(|()| None),
@@ -243,7 +250,7 @@ impl Bound {
         match (self.on_failure, hook) {
             // An authenticator that failed has not said who is calling: there is nothing to be open about.
             (OnFailure::Closed, _) | (OnFailure::Open, Hook::Authenticate) => {
-                call.refused(failure.label());
+                call.refused(Some(&self.name), failure.label());
                 Err(Refusal::policy_failure(&self.name, failure))
             }
             (

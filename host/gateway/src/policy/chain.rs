@@ -41,11 +41,16 @@ impl Chain {
         Self { steps, anonymous }
     }
 
-    fn bindings(&self, hook: Hook) -> &[Arc<Bound>] {
+    pub(super) fn bindings(&self, hook: Hook) -> &[Arc<Bound>] {
         self.steps
             .get(hook.place())
             .map(Vec::as_slice)
             .unwrap_or_default()
+    }
+
+    /// Who calls where nobody is recognised, if that is allowed.
+    pub(super) fn anonymous(&self) -> Option<Arc<Identity>> {
+        self.anonymous.clone()
     }
 
     /// The bindings of one step that this call reaches.
@@ -72,8 +77,8 @@ impl Chain {
                 return Ok(identity);
             }
         }
-        self.anonymous.clone().ok_or_else(|| {
-            call.refused("unauthenticated");
+        self.anonymous().ok_or_else(|| {
+            call.refused(None, "unauthenticated");
             Refusal::unauthenticated("no credentials that this tenant accepts; send a token or an API key in `Authorization: Bearer …`")
         })
     }
@@ -164,13 +169,13 @@ impl Chain {
     /// As [`Chain::admit`].
     pub fn transform_reply(&self, call: &Permitted, result: String) -> Result<String, Refusal> {
         let view: Arc<dyn CallView> = Arc::<Call>::clone(call.call());
-        let mut reply = Arc::new(Reply { json: result });
+        let mut reply = Arc::new(Reply::new(result));
         for bound in self.step(Hook::TransformReply, call) {
             let seen: Arc<dyn ReplyView> = Arc::<Reply>::clone(&reply);
             if let Some(Some(changed)) = bound.run(Hook::TransformReply, call, |hooks| {
                 hooks.transform_reply(&view, &seen)
             })? {
-                reply = Arc::new(Reply { json: changed });
+                reply = Arc::new(Reply::new(changed));
             }
         }
         Ok(Arc::try_unwrap(reply).map_or_else(|shared| shared.json.clone(), |reply| reply.json))
@@ -220,8 +225,14 @@ fn apply(entry: Entry, edit: Edit) -> Option<Entry> {
 }
 
 /// A result on its way back.
-struct Reply {
+pub(super) struct Reply {
     json: String,
+}
+
+impl Reply {
+    pub(super) fn new(json: String) -> Self {
+        Self { json }
+    }
 }
 
 impl ReplyView for Reply {

@@ -12,6 +12,7 @@ mod jwt;
 mod keys;
 mod metrics;
 mod tenant;
+mod trial;
 
 #[cfg(test)]
 mod tests;
@@ -32,11 +33,13 @@ use jwks::JwksPool;
 use jwt::Issuers;
 use keys::KeyTable;
 use metrics::GuestMetrics;
+use trial::TrialServices;
 
 pub use error::{IssuerProblem, TenantServicesError};
 pub use jwks::JwksTiming;
 pub use jwt::LEEWAY_S;
 pub use tenant::TenantServices;
+pub use trial::TrialLog;
 
 /// What the services are built on.
 pub struct ServicesParts {
@@ -128,13 +131,32 @@ impl SharedServices {
         tenant: &Arc<TenantServices>,
         scope: &Scope,
     ) -> Arc<dyn Services> {
-        Arc::new(BindingServices {
+        Arc::new(self.of_binding(tenant, scope))
+    }
+
+    /// Services for a binding that is tried out: it sees counters and values, and changes none.
+    #[must_use]
+    pub fn for_trial(
+        self: &Arc<Self>,
+        tenant: &Arc<TenantServices>,
+        scope: &Scope,
+        log: &Arc<TrialLog>,
+    ) -> Arc<dyn Services> {
+        Arc::new(TrialServices {
+            real: self.of_binding(tenant, scope),
+            log: Arc::clone(log),
+            values: Mutex::default(),
+        })
+    }
+
+    fn of_binding(&self, tenant: &Arc<TenantServices>, scope: &Scope) -> BindingServices {
+        BindingServices {
             tenant: Arc::clone(tenant),
             clock: self.state.clock().clone(),
             quotas: self.state.quotas(&scope.tenant, &scope.plugin),
             state: self.state.plugin_state(&scope.tenant, &scope.plugin),
             metrics: self.metrics.plugin(&scope.tenant, &scope.plugin),
-        })
+        }
     }
 
     /// Lets go of the counters, values and metrics of a tenant that was deleted.

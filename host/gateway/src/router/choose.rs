@@ -9,6 +9,7 @@ use portcullis_protocol::revision::Era;
 use portcullis_sandbox::Candidate;
 use tokio_util::task::TaskTracker;
 
+use crate::call::Call;
 use crate::policy::Permitted;
 use crate::refusal::Refusal;
 use crate::tenancy::Server;
@@ -145,6 +146,20 @@ fn least_in_flight(replicas: &[Arc<Upstream>]) -> Option<&Arc<Upstream>> {
             .iter()
             .min_by_key(|replica| (!replica.healthy(), replica.in_flight())),
     }
+}
+
+/// Where a call may go, as far as the catalogue in memory knows.
+#[must_use]
+pub fn candidates_of(call: &Call) -> Vec<Candidate> {
+    let mount = call
+        .offer
+        .get()
+        .and_then(|offer| call.server.mounts.get(offer.mount));
+    candidates(
+        mount
+            .map(|mount| mount.replicas.as_slice())
+            .unwrap_or_default(),
+    )
 }
 
 fn candidates(replicas: &[Arc<Upstream>]) -> Vec<Candidate> {

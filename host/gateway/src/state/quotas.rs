@@ -81,6 +81,19 @@ impl QuotaScope {
     /// [`NEVER_MS`] (`u64::MAX`) as `retry_after_ms` says that no wait helps: the cost is above the burst, the
     /// limit lets nothing through (a rate, period or burst of 0), or the list of requests is too long.
     pub fn take_all(&self, requests: &[QuotaTake<'_>], now_ns: u64) -> Vec<QuotaVerdict> {
+        self.answer((requests, now_ns), true)
+    }
+
+    /// What a take would come to now. Nothing is taken.
+    pub fn look(&self, requests: &[QuotaTake<'_>]) -> Vec<QuotaVerdict> {
+        self.answer((requests, self.clock.now_ns()), false)
+    }
+
+    fn answer(
+        &self,
+        (requests, now_ns): (&[QuotaTake<'_>], u64),
+        takes: bool,
+    ) -> Vec<QuotaVerdict> {
         if requests.len() > self.bounds.quota_requests_max {
             self.meter.quota_requests_refused.inc();
             return requests.iter().map(|_| refusal(0, NEVER_MS)).collect();
@@ -92,9 +105,9 @@ impl QuotaScope {
             steps.push(self.step(&mut counters, request, now_ns));
         }
         let refused = steps.iter().any(|step| !step.verdict.allowed);
-        if refused {
+        if refused || !takes {
             for step in steps.iter_mut().rev() {
-                counters.undo(step);
+                counters.undo(step, refused);
             }
         }
         // Shown to all threads, so written only when it changes.
@@ -182,8 +195,10 @@ impl QuotaScope {
 }
 
 impl Counters {
-    fn undo(&mut self, step: &mut Step) {
-        step.verdict.remaining = step.remaining_before;
+    fn undo(&mut self, step: &mut Step, refused: bool) {
+        if refused {
+            step.verdict.remaining = step.remaining_before;
+        }
         match step.undo {
             Undo::Nothing => {}
             Undo::Restore { index, slot } => {

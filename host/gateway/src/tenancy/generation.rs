@@ -8,7 +8,7 @@ use crate::router::CatalogueCell;
 use crate::telemetry::metrics::ServerMetrics;
 use crate::upstream::Upstream;
 
-use super::Rollout;
+use super::{Rollout, Samples};
 
 /// A tenant's compiled chain, and which revision it is.
 pub struct Generation {
@@ -18,6 +18,8 @@ pub struct Generation {
     pub revision: u64,
     /// The policies.
     pub chain: Chain,
+    /// Where samples of its calls are kept, if any are.
+    pub samples: Option<Arc<Samples>>,
 }
 
 /// What clients connect to.

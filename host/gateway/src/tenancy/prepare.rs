@@ -12,12 +12,12 @@ use thiserror::Error;
 use crate::model::{
     self, BindingSpec, ChainSpec, RunningRollout, ServerSpec, Strategy, TenantState,
 };
-use crate::policy::services::TenantServices;
+use crate::policy::services::{TenantServices, TrialLog};
 use crate::policy::{Bound, Chain};
 use crate::router::CatalogueCell;
 
 use super::registry::Workshop;
-use super::{Endpoint, Generation, Mount, Rollout, Server};
+use super::{Endpoint, Generation, Mount, Rollout, Samples, Server};
 
 /// How long a change waits for keys behind a URL.
 const KEYS_WAIT: Duration = Duration::from_secs(1);
@@ -57,21 +57,18 @@ pub(super) async fn prepare(
     state: &TenantState,
     before: &[Endpoint],
 ) -> Result<Prepared, PrepareError> {
-    let services = workshop
-        .services
-        .tenant(&state.name, &state.issuers, &state.keys)
-        .map_err(|err| {
-            PrepareError::new(
-                format!("/issuers/{}/{}", err.issuer, err.field),
-                err.to_string(),
-            )
-        })?;
+    let services = services(workshop, state)?;
     // A new tenant's first caller should find the keys there; an issuer that is down holds nobody up for longer.
     services.keys_fetched(KEYS_WAIT).await;
-    let at = (state.name.as_str(), state.revision);
-    let live = generation(workshop, (at, &services), &state.chain, Stage::Live).await?;
+    let samples = samples(state, before);
+    let of = (state.name.as_str(), state.revision, &services);
+    let chain = &state.chain;
+    let live = generation(workshop, (of, samples.as_ref()), chain, Stage::Live).await?;
     let rollout = match &state.rollout {
-        Some(running) => Some(candidate(workshop, (at, &services), running, before).await?),
+        Some(running) => {
+            let of = (state.name.as_str(), running.record.revision, &services);
+            Some(candidate(workshop, (of, samples.as_ref()), running, before).await?)
+        }
         None => None,
     };
     let servers = state.servers.iter().map(|(name, spec)| {
@@ -85,31 +82,91 @@ pub(super) async fn prepare(
     })
 }
 
+/// A chain that is tried out, and what its guests say.
+pub struct Trial {
+    /// It serves nobody.
+    pub generation: Arc<Generation>,
+    /// What guests log.
+    pub log: Arc<TrialLog>,
+}
+
+/// Builds a chain to be tried out.
+pub(super) async fn trial(
+    workshop: &Workshop,
+    state: &TenantState,
+    chain: &ChainSpec,
+) -> Result<Trial, PrepareError> {
+    let services = services(workshop, state)?;
+    let log = Arc::default();
+    let of = (state.name.as_str(), state.revision, &services);
+    let generation = generation(workshop, (of, None), chain, Stage::Trial(&log)).await?;
+    Ok(Trial { generation, log })
+}
+
+fn services(workshop: &Workshop, state: &TenantState) -> Result<Arc<TenantServices>, PrepareError> {
+    let services = workshop
+        .services
+        .tenant(&state.name, &state.issuers, &state.keys);
+    services.map_err(|err| {
+        PrepareError::new(
+            format!("/issuers/{}/{}", err.issuer, err.field),
+            err.to_string(),
+        )
+    })
+}
+
 /// What a chain is there for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
+#[derive(Clone, Copy)]
+enum Stage<'a> {
     /// It serves calls.
     Live,
     /// It watches others serve them: its counters, values and metrics are its own.
     Shadow,
+    /// It is tried out: it sees counters and values, and changes none.
+    Trial(&'a Arc<TrialLog>),
 }
 
-impl Stage {
-    fn own(self, name: &str) -> String {
+impl Stage<'_> {
+    /// The name that counters and values of a plugin belong to.
+    fn scope(self, plugin: &str) -> String {
         match self {
-            Self::Live => name.to_owned(),
-            Self::Shadow => format!("shadow:{name}"),
+            Self::Live | Self::Trial(_) => plugin.to_owned(),
+            Self::Shadow => format!("shadow:{plugin}"),
+        }
+    }
+
+    /// The name that a binding has in metrics.
+    fn label(self, binding: &str) -> String {
+        match self {
+            Self::Live => binding.to_owned(),
+            Self::Shadow => format!("shadow:{binding}"),
+            Self::Trial(_) => "explain".to_owned(),
         }
     }
 }
 
-/// A tenant's name and the revision to prepare, and what the host does for its guests.
-type Owner<'a> = ((&'a str, u64), &'a Arc<TenantServices>);
+/// A tenant's name, the revision to prepare, and what the host does for its guests; where samples are kept.
+type Owner<'a> = (
+    (&'a str, u64, &'a Arc<TenantServices>),
+    Option<&'a Arc<Samples>>,
+);
+
+/// Where samples of the tenant's calls are kept. Those that are there stay.
+fn samples(state: &TenantState, before: &[Endpoint]) -> Option<Arc<Samples>> {
+    let spec = state.capture?;
+    let mut known = before
+        .iter()
+        .filter_map(|endpoint| endpoint.generation.samples.as_ref());
+    Some(Arc::new(match known.next() {
+        Some(known) => known.following(spec),
+        None => Samples::new(spec),
+    }))
+}
 
 /// The candidate of a rollout. What was seen of it so far stays.
 async fn candidate(
     workshop: &Workshop,
-    ((tenant, _), services): Owner<'_>,
+    owner: Owner<'_>,
     running: &RunningRollout,
     before: &[Endpoint],
 ) -> Result<Arc<Rollout>, PrepareError> {
@@ -118,7 +175,6 @@ async fn candidate(
         Strategy::Canary | Strategy::Immediate => Stage::Live,
         Strategy::Shadow => Stage::Shadow,
     };
-    let owner = ((tenant, record.revision), services);
     let candidate = generation(workshop, owner, &running.chain, stage).await?;
     let mut known = before
         .iter()
@@ -132,9 +188,9 @@ async fn candidate(
 
 async fn generation(
     workshop: &Workshop,
-    ((tenant, revision), services): Owner<'_>,
+    ((tenant, revision, services), samples): Owner<'_>,
     chain: &ChainSpec,
-    stage: Stage,
+    stage: Stage<'_>,
 ) -> Result<Arc<Generation>, PrepareError> {
     let mut bindings = Vec::with_capacity(chain.bindings.len());
     let mut names = BTreeSet::new();
@@ -156,12 +212,13 @@ async fn generation(
         tenant: tenant.to_owned(),
         revision,
         chain: Chain::new(bindings, chain.anonymous),
+        samples: samples.cloned(),
     }))
 }
 
 fn bind(
     workshop: &Workshop,
-    (tenant, services, stage): (&str, &Arc<TenantServices>, Stage),
+    (tenant, services, stage): (&str, &Arc<TenantServices>, Stage<'_>),
     spec: &BindingSpec,
     at: &str,
 ) -> Result<Bound, PrepareError> {
@@ -180,7 +237,7 @@ fn bind(
     }
     let scope = Scope {
         tenant: tenant.to_owned(),
-        plugin: stage.own(&shelved.info.name),
+        plugin: stage.scope(&shelved.info.name),
         binding: name.to_owned(),
     };
     let limits = &spec.limits;
@@ -206,7 +263,10 @@ fn bind(
             model::InstanceClass::Warm => InstanceClass::Warm,
             model::InstanceClass::Fresh => InstanceClass::Fresh,
         },
-        services: workshop.services.for_binding(services, &scope),
+        services: match stage {
+            Stage::Live | Stage::Shadow => workshop.services.for_binding(services, &scope),
+            Stage::Trial(log) => workshop.services.for_trial(services, &scope, log),
+        },
         scope,
     };
     let hooks = workshop
@@ -218,8 +278,9 @@ fn bind(
             BindError::Start(_) => PrepareError::new(format!("{at}/plugin"), err.to_string()),
         })?;
     let how = (spec.on_failure, spec.select.clone());
-    let name = stage.own(name);
-    Ok(Bound::new(tenant, &name, hooks, how, &workshop.metrics))
+    let label = stage.label(name);
+    let names = (tenant, name, label.as_str());
+    Ok(Bound::new(names, hooks, how, &workshop.metrics))
 }
 
 fn grants(spec: &BindingSpec, at: &str) -> Result<BTreeSet<Grant>, PrepareError> {

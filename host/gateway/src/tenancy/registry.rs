@@ -10,7 +10,7 @@ use http::HeaderMap;
 use http::header::HOST;
 use tracing::info;
 
-use crate::model::TenantState;
+use crate::model::{ChainSpec, TenantState};
 use crate::policy::Binder;
 use crate::policy::services::SharedServices;
 use crate::refusal::Refusal;
@@ -19,7 +19,7 @@ use crate::telemetry::Metrics;
 use crate::upstream::Upstreams;
 
 use super::rollout::Shadows;
-use super::{Endpoint, PrepareError, Prepared, Rollout, Shelf};
+use super::{Endpoint, PrepareError, Prepared, Rollout, Samples, Shelf, Trial};
 
 /// What every generation is made with.
 pub struct Workshop {
@@ -133,6 +133,33 @@ impl Registry {
     pub async fn prepare(&self, state: &TenantState) -> Result<Prepared, PrepareError> {
         let before = self.endpoints_of(&state.name);
         super::prepare::prepare(&self.workshop, state, &before).await
+    }
+
+    /// Compiles a chain of the tenant's to be tried out.
+    ///
+    /// # Errors
+    /// [`PrepareError`] with the field at fault.
+    pub async fn trial(
+        &self,
+        state: &TenantState,
+        chain: &ChainSpec,
+    ) -> Result<Trial, PrepareError> {
+        super::prepare::trial(&self.workshop, state, chain).await
+    }
+
+    /// The samples of a tenant's calls.
+    #[must_use]
+    pub fn samples(&self, tenant: &str) -> Option<Arc<Samples>> {
+        let endpoints = self.endpoints_of(tenant);
+        endpoints
+            .iter()
+            .find_map(|endpoint| endpoint.generation.samples.clone())
+    }
+
+    /// The servers of a tenant.
+    #[must_use]
+    pub fn servers(&self, tenant: &str) -> Vec<Endpoint> {
+        self.endpoints_of(tenant)
     }
 
     /// Replaces the tenant's generation. Requests in flight end on the one they began with.

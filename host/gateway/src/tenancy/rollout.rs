@@ -19,7 +19,7 @@ use super::Generation;
 
 pub use figures::{Compared, Difference, Figures, HookFigures};
 pub use judge::{Judgement, judge};
-pub use shadow::{Shadows, Witness};
+pub use shadow::{Shadows, Witness, places_changed};
 pub use tally::Tally;
 
 /// A rollout that runs.

@@ -88,13 +88,15 @@ pub(super) async fn state(
 ) -> Result<Option<TenantState>, StoreError> {
     // One read transaction is one snapshot: a writer in between is either wholly in it or not at all.
     let mut tx = store.pool.begin().await?;
-    let revision: Option<i64> = sqlx::query_scalar("SELECT revision FROM tenants WHERE name = ?")
-        .bind(name)
-        .fetch_optional(&mut *tx)
-        .await?;
-    let Some(revision) = revision else {
+    let tenant: Option<(i64, String)> =
+        sqlx::query_as("SELECT revision, spec FROM tenants WHERE name = ?")
+            .bind(name)
+            .fetch_optional(&mut *tx)
+            .await?;
+    let Some((revision, spec)) = tenant else {
         return Ok(None);
     };
+    let spec: TenantSpec = from_text("tenant", &spec)?;
     let chain: Option<String> =
         sqlx::query_scalar("SELECT chain FROM revisions WHERE tenant = ? AND number = ?")
             .bind(name)
@@ -116,6 +118,7 @@ pub(super) async fn state(
             |chain| from_text("chain", &chain),
         )?,
         revision: to_u64("revision", revision)?,
+        capture: spec.capture,
         newest: chains::newest(&mut tx, name).await?,
         rollouts: rollouts::last(&mut tx, name).await?,
         rollout: rollouts::running(&mut tx, name).await?,

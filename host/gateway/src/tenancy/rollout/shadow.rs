@@ -16,6 +16,7 @@ use serde_json::Value;
 use crate::call::Call;
 
 use super::{Difference, Rollout};
+use crate::tenancy::RefusedBy;
 
 /// Most calls that wait to be compared.
 const WAITING_MAX: usize = 256;
@@ -25,10 +26,12 @@ const PLACES_MAX: usize = 8;
 /// What a chain made of one call, noted as it happens.
 #[derive(Debug, Default)]
 pub struct Witness {
-    /// The denial's code, or the failure's, of the policy that ended it.
-    pub refused: OnceLock<String>,
+    /// What ended it.
+    pub refused: OnceLock<RefusedBy>,
     /// The arguments as the chain left them.
     pub arguments: OnceLock<ByteString>,
+    /// Whether it is to be kept as a sample.
+    pub is_sample: bool,
     /// The result as its upstream gave it, where it was seen whole.
     pub raw: OnceLock<String>,
     /// The result as the chain left it.
@@ -134,10 +137,11 @@ type Sides = (&'static str, String, String);
 /// What differs, and how both sides put it.
 fn differ((live, seen): (&Call, &Witness), (candidate, said): (&Call, &Witness)) -> Option<Sides> {
     let verdict = |witness: &Witness| match witness.refused.get() {
-        Some(code) => format!("refused: {code}"),
+        Some(refused) => format!("refused: {}", refused.code),
         None => "passed".to_owned(),
     };
-    if seen.refused.get() != said.refused.get() {
+    let code = |witness: &Witness| witness.refused.get().map(|refused| refused.code.clone());
+    if code(seen) != code(said) {
         return Some(("verdict", verdict(seen), verdict(said)));
     }
     if seen.refused.get().is_some() {
@@ -173,17 +177,23 @@ fn in_words(identity: &Identity) -> String {
 
 /// Where each side changed what was there before. Places, never values.
 fn sides(what: &'static str, before: &str, (live, candidate): (&str, &str)) -> Sides {
-    let parsed = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
-    let before = parsed(before);
-    let changes = |after: &str| {
-        let mut places = Vec::new();
-        changed(&before, &parsed(after), &mut String::new(), &mut places);
-        match places.is_empty() {
-            true => "left as it was".to_owned(),
-            false => format!("changed at {}", places.join(", ")),
-        }
-    };
+    let changes =
+        |after: &str| places_changed(before, after).unwrap_or_else(|| "left as it was".to_owned());
     (what, changes(live), changes(candidate))
+}
+
+/// Where one JSON text differs from another, in words; `None` where it does not.
+#[must_use]
+pub fn places_changed(before: &str, after: &str) -> Option<String> {
+    let parsed = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
+    let mut places = Vec::new();
+    changed(
+        &parsed(before),
+        &parsed(after),
+        &mut String::new(),
+        &mut places,
+    );
+    (!places.is_empty()).then(|| format!("changed at {}", places.join(", ")))
 }
 
 /// The JSON Pointers (RFC 6901) at which the two differ, up to a bound.

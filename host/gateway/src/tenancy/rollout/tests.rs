@@ -25,6 +25,7 @@ fn canary(percent: f64) -> Rollout {
         tenant: "acme".into(),
         revision: 2,
         chain: Chain::new(Vec::new(), true),
+        samples: None,
     });
     Rollout::new(&record, candidate, (Arc::default(), Arc::default()))
 }
