@@ -3,7 +3,7 @@
 # from lock files, into target/test-clients. A second run costs milliseconds.
 #
 #   scripts/test-clients.sh                all of them
-#   scripts/test-clients.sh conformance    one of them: python (in `venv` and `venv-v1`), node, or conformance
+#   scripts/test-clients.sh conformance    one of them: python (in `venv` and `venv-v1`), node, conformance, or inspector
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -67,8 +67,8 @@ need_node() {
   ((major >= NODE_MAJOR_MIN)) || fail "node is version $major" "Install Node $NODE_MAJOR_MIN or newer."
 }
 
-# $1: a folder with package.json and its lock.
-install_modules() { (cd "$1" && npm ci --silent --no-audit --no-fund --ignore-scripts); }
+# $1: a folder with package.json and its lock; the rest: further options of npm.
+install_modules() { (cd "$1" && npm ci --silent --no-audit --no-fund --ignore-scripts "${@:2}"); }
 
 install_node() {
   local lock=$sources/node/package-lock.json modules=$clients/node
@@ -98,11 +98,24 @@ install_conformance() {
   fingerprint "$lock" >"$modules/.installed"
 }
 
+# The Inspector runs on the suite's Node. What is optional of it is for its web pages and for keychains.
+install_inspector() {
+  local lock=$sources/inspector/package-lock.json modules=$clients/inspector
+  install_conformance
+  mkdir -p "$modules"
+  cp "$sources"/inspector/*.js "$sources"/inspector/package*.json "$modules/"
+  up_to_date "$modules/.installed" "$lock" && [[ -d $modules/node_modules ]] && return
+  need_node
+  say "installing the Inspector into $modules"
+  install_modules "$modules" --omit=optional
+  fingerprint "$lock" >"$modules/.installed"
+}
+
 mkdir -p "$clients"
-(($# > 0)) || set -- python node conformance
+(($# > 0)) || set -- python node conformance inspector
 for wanted in "$@"; do
   case $wanted in
-  python | node | conformance) "install_$wanted" ;;
-  *) fail "there is no $wanted to install" "Name python, node or conformance, or nothing for all of them." ;;
+  python | node | conformance | inspector) "install_$wanted" ;;
+  *) fail "there is no $wanted to install" "Name python, node, conformance or inspector, or nothing for all of them." ;;
   esac
 done

@@ -4,7 +4,7 @@
 
 const STEPS = 3;
 
-const textOf = (result) =>
+export const textOf = (result) =>
   result.content
     .filter((part) => part.type === "text")
     .map((part) => part.text)
