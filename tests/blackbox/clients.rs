@@ -10,7 +10,7 @@ use portcullis_tests::{places, wait};
 use serde_json::{Value, json};
 
 mod older;
-mod rmcp;
+pub(crate) mod rmcp;
 
 static STAGE: Shared<Stage> = Shared::new();
 

@@ -27,6 +27,7 @@ mod listings;
 mod mirrors;
 mod offers;
 mod ops;
+mod pairs;
 mod plugins;
 mod processes;
 mod restart;

@@ -29,6 +29,7 @@ pub mod shared;
 pub mod show;
 pub mod sse;
 pub mod stage;
+pub mod tap;
 pub mod tokens;
 pub mod upstreams;
 pub mod wait;

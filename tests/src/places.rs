@@ -101,6 +101,17 @@ pub fn node(path: &str) -> PathBuf {
     )
 }
 
+/// The Node that the official Inspector runs on, and a script beside it.
+#[must_use]
+pub fn inspector(script: &str) -> [PathBuf; 2] {
+    let clients = target().join("test-clients");
+    let files = [
+        clients.join("conformance/node"),
+        clients.join("inspector").join(script),
+    ];
+    files.map(|file| existing(file, "scripts/test-clients.sh inspector"))
+}
+
 /// The Node that the official conformance suite runs on, and the suite's program.
 #[must_use]
 pub fn conformance_suite() -> [PathBuf; 2] {

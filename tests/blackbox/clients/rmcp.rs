@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use portcullis_tests::admin::http;
+use portcullis_tests::mcp::Era;
 use portcullis_tests::wait;
 use rmcp::model::{
     CallToolRequestParams, CallToolResult, ProgressNotificationParam, ProtocolVersion,
@@ -13,12 +14,18 @@ use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig
 use rmcp::{ClientHandler, ClientLifecycleMode, ClientServiceExt, RoleClient, ServiceError};
 use serde_json::{Value, json};
 
+/// A connection, and the progress that it was told.
+pub(crate) struct Connection {
+    pub(crate) client: RunningService<RoleClient, Handler>,
+    pub(crate) handler: Handler,
+}
+
 /// Keeps the progress that it is told.
 #[derive(Clone, Default)]
-struct Handler(Arc<Mutex<Vec<f64>>>);
+pub(crate) struct Handler(Arc<Mutex<Vec<f64>>>);
 
 impl Handler {
-    fn seen(&self) -> Vec<f64> {
+    pub(crate) fn seen(&self) -> Vec<f64> {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -39,25 +46,33 @@ impl ClientHandler for Handler {
     }
 }
 
-/// Walks through the server of `wanted`.
-pub async fn walk(wanted: &Value) -> Value {
-    let text = |name: &str| wanted[name].as_str().expect("a text").to_owned();
-    let (revision, lifecycle) = match wanted["era"].as_str() {
-        Some("session") => ("2025-11-25", ClientLifecycleMode::Initialize),
-        _ => (
-            "2026-07-28",
-            ClientLifecycleMode::Discover {
-                preferred_versions: vec![ProtocolVersion::V_2026_07_28],
-            },
-        ),
+/// Connects in an era.
+pub(crate) async fn connect(url: &str, token: &str, era: Era) -> Result<Connection, String> {
+    let lifecycle = match era {
+        Era::Session => ClientLifecycleMode::Initialize,
+        Era::Stateless => ClientLifecycleMode::Discover {
+            preferred_versions: vec![ProtocolVersion::V_2026_07_28],
+        },
     };
-    let config =
-        StreamableHttpClientTransportConfig::with_uri(text("url")).auth_header(text("token"));
+    let config = StreamableHttpClientTransportConfig::with_uri(url.to_owned()).auth_header(token);
     let transport = StreamableHttpClientTransport::with_client(http(), config);
     let handler = Handler::default();
     let client = handler
         .clone()
         .serve_with_lifecycle(transport, lifecycle)
+        .await
+        .map_err(|error| format!("{error:?}"))?;
+    Ok(Connection { client, handler })
+}
+
+/// Walks through the server of `wanted`.
+pub(super) async fn walk(wanted: &Value) -> Value {
+    let text = |name: &str| wanted[name].as_str().expect("a text").to_owned();
+    let era = match wanted["era"].as_str() {
+        Some("session") => Era::Session,
+        _ => Era::Stateless,
+    };
+    let Connection { client, handler } = connect(&text("url"), &text("token"), era)
         .await
         .expect("a connection");
 
@@ -79,7 +94,7 @@ pub async fn walk(wanted: &Value) -> Value {
         .await
         .expect_err("a refusal");
     let seen = json!({
-        "version": revision,
+        "version": era.revision(),
         "tools": tools.iter().map(|tool| tool.name.as_ref()).collect::<Vec<_>>(),
         "echo": said(&echo),
         "add": said(&add),
@@ -92,7 +107,7 @@ pub async fn walk(wanted: &Value) -> Value {
     seen
 }
 
-async fn call(
+pub(crate) async fn call(
     client: &RunningService<RoleClient, Handler>,
     tool: &str,
     arguments: Value,
@@ -103,7 +118,7 @@ async fn call(
         .await
 }
 
-fn said(result: &CallToolResult) -> String {
+pub(crate) fn said(result: &CallToolResult) -> String {
     result
         .content
         .iter()
