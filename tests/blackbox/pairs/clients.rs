@@ -133,7 +133,7 @@ pub(super) static CLIENTS: [Client; 6] = [
         transports: &[Transport::Http, Transport::Stateless, Transport::Sse],
         lack: Lack {
             steps: &[Step::Progress, Step::Cancel],
-            why: "its command line shows no progress, and gives up no call",
+            why: "the command line shows none, and gives up no call",
         },
         steps_min: 0,
     },

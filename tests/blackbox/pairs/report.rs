@@ -41,10 +41,10 @@ fn entry(pair: &Pair) -> Value {
     });
     let way = &pair.way;
     json!({
-        "client": named(way.client.package, way.client.pinned_in),
+        "client": from(way.client.package, way.client.pinned_in),
         "transport": way.transport.name(),
         "revision": way.transport.era().revision(),
-        "server": named(way.server.program.package, way.server.program.pinned_in),
+        "server": from(way.server.program.package, way.server.program.pinned_in),
         "server_transport": way.server.over.name(),
         "steps": steps.collect::<Map<_, _>>(),
     })
@@ -80,7 +80,7 @@ pub(super) fn table(pairs: &[Pair]) -> String {
 }
 
 fn row(client: &Client, transport: Transport, pairs: &[Pair]) -> String {
-    let name = named(client.package, client.pinned_in);
+    let name = from(client.package, client.pinned_in);
     let revision = transport.era().revision();
     let mut row = format!("\n| {name} | {} | {revision} |", transport.name());
     for server in &SERVERS {
@@ -104,24 +104,39 @@ fn cell(pair: &Pair) -> String {
     marks.collect()
 }
 
-/// Who cannot do what, and why.
+/// Who cannot do what, and why: a line for each reason.
 fn lacks() -> String {
     let of_clients = CLIENTS.iter().map(|client| (client.package, &client.lack));
-    let of_servers = SERVERS.iter().map(of_server);
-    let mut text = String::new();
-    for (package, lack) in of_clients.chain(of_servers) {
+    let mut reasons: Vec<(&Lack, Vec<&str>)> = Vec::new();
+    for (package, lack) in of_clients.chain(SERVERS.iter().map(of_server)) {
         if lack.steps.is_empty() {
             continue;
         }
-        let steps: Vec<&str> = lack.steps.iter().map(|step| step.name()).collect();
-        let steps = steps.join(" and ");
-        writeln!(text, "- `{package}` without {steps}: {}.", lack.why).expect("a text");
+        match reasons.iter_mut().find(|(known, _)| known.why == lack.why) {
+            Some((_, packages)) => packages.push(package),
+            None => reasons.push((lack, vec![package])),
+        }
     }
-    text
+    let lines = reasons.iter().map(|(lack, packages)| {
+        let steps: Vec<&str> = lack.steps.iter().map(|step| step.name()).collect();
+        let (packages, steps) = (packages.join("`, `"), steps.join(", "));
+        format!("- `{packages}`: no {steps}, since {}.\n", lack.why)
+    });
+    lines.collect()
 }
 
 fn of_server(server: &'static Server) -> (&'static str, &'static Lack) {
     (server.program.package, &server.program.lack)
+}
+
+/// A package with the registry that it comes from.
+fn from(package: &str, pinned_in: &str) -> String {
+    let registry = match pinned_in.rsplit('/').next() {
+        Some("package.json") => "npm",
+        Some("Cargo.lock") => "crates.io",
+        _ => "PyPI",
+    };
+    format!("{registry} {}", named(package, pinned_in))
 }
 
 /// A package and its version, which is pinned in a file of npm, pip or cargo.

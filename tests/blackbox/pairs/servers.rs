@@ -59,7 +59,7 @@ const PYTHON: &str = "tests/clients/python/requirements.in";
 
 const QUICK: Lack = Lack {
     steps: &[Step::Progress, Step::Cancel],
-    why: "no tool of it takes long enough to tell how far it is, or to be given up",
+    why: "none of its tools takes long enough to tell how far it is, or to be given up",
 };
 
 static EVERYTHING: Program = Program {

@@ -3,7 +3,7 @@
 use portcullis_tests::gateway::Gateway;
 use portcullis_tests::mcp::{Era, Peer};
 use portcullis_tests::stage::Stage;
-use portcullis_tests::upstreams::{Upstream, example_command, free_port};
+use portcullis_tests::upstreams::{Upstream, everything_command, example_command, free_port};
 use portcullis_tests::wait;
 use portcullis_tests::websocket::{WsClient, upgrade};
 use serde_json::{Value, json};
@@ -59,6 +59,39 @@ async fn the_python_server_over_http_and_sse() {
     let logged = reply.method("notifications/message").await;
     assert_eq!(logged["params"]["data"], "it is late");
     assert_eq!(text_of(&reply.response().await), "logged");
+}
+
+/// The reference server asks for roots by itself, soon after it was spoken to. Where messages do not say what they belong to,
+/// that comes in the course of whatever call there is.
+#[tokio::test]
+async fn a_call_is_not_charged_with_what_its_upstream_asks_for_itself() {
+    let stage = STAGE.get(Stage::set).await;
+    let upstream = Upstream::everything_sse().await;
+    let mut command = everything_command();
+    command["process"] = json!("session");
+    for (tenant, spec) in [("asks-sse", upstream.spec()), ("asks-stdio", command)] {
+        let (url, key) = with_upstream(&stage, tenant, "everything", spec).await;
+        let peer = Peer::stateless(&url, &key);
+        let takes = json!({ "duration": 1.5, "steps": 3 });
+        let reply = peer
+            .call("everything__trigger-long-running-operation", takes)
+            .await;
+        let text = reply.text_content();
+        assert!(text.contains("completed"), "{tenant}: {}", reply.shown());
+    }
+}
+
+#[tokio::test]
+async fn a_stateless_caller_who_cannot_be_asked_still_gets_a_result() {
+    let stage = STAGE.get(Stage::set).await;
+    let upstream = Upstream::python_sse().await;
+    let (url, key) = with_upstream(&stage, "sse-unable", "py", upstream.spec()).await;
+    let reply = Peer::stateless(&url, &key)
+        .call("py__greet", json!({}))
+        .await;
+    assert_eq!(reply.result()["isError"], true, "{}", reply.shown());
+    let text = reply.text_content();
+    assert!(text.contains("`elicitation`"), "{text}");
 }
 
 #[tokio::test]

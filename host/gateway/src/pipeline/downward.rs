@@ -171,7 +171,12 @@ fn notify(
 /// Tells an upstream that nobody will answer.
 pub(super) async fn refuse(asker: &Asker, id: &RawValue, code: i32, message: &str) {
     let body = error_body(Some(id), code, message, None);
-    if let Err(err) = asker.tell(Bytes::from(body)).await {
+    tell(asker, Bytes::from(body)).await;
+}
+
+/// Delivers such an answer.
+pub(super) async fn tell(asker: &Asker, answer: Bytes) {
+    if let Err(err) = asker.tell(answer).await {
         debug!(error = %err, "an upstream was not told that nobody answers");
     }
 }

@@ -5,11 +5,13 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use bytestring::ByteString;
 use http::StatusCode;
 use http_body_util::BodyExt as _;
 use portcullis_protocol::envelope::{self, Message, Outcome};
 use portcullis_protocol::error::{self, error_body};
+use portcullis_protocol::revision::Era;
 use portcullis_protocol::rounds::Asked;
 use portcullis_protocol::splice;
 use portcullis_protocol::sse::Decoder;
@@ -24,6 +26,7 @@ use crate::upstream::{Asker, ReplyKind, UpstreamBody, UpstreamReply};
 use super::Pipeline;
 use super::back::whole;
 use super::translate::{Source, edit, edit_error, nonsense};
+use super::{downward, rounds};
 
 /// What came next.
 pub(super) enum Came {
@@ -55,6 +58,8 @@ pub(super) struct Incoming {
     form: Form,
     event_bytes_max: usize,
     failed: Option<Refusal>,
+    /// What its upstream is still to be told.
+    owed: Option<Bytes>,
     /// Where a stream that broke off can be taken up again.
     last_event_id: Option<String>,
     retry_ms: Option<u64>,
@@ -99,6 +104,7 @@ impl Incoming {
             form,
             event_bytes_max,
             failed: None,
+            owed: None,
             last_event_id: None,
             retry_ms: None,
             fruitless: 0,
@@ -111,7 +117,38 @@ impl Incoming {
     }
 
     /// Waits for the next message. Nothing of a stream is lost when the wait is given up.
+    ///
+    /// What a stateless caller cannot answer is refused, and the call goes on, where it may have been asked for another
+    /// reason than this call.
     pub(super) async fn next(&mut self) -> Came {
+        loop {
+            if let (Some(owed), Some(asker)) = (&self.owed, &self.asker) {
+                downward::tell(asker, owed.clone()).await;
+                self.owed = None;
+            }
+            let came = self.read().await;
+            self.owed = self.stray(&came);
+            if self.owed.is_none() {
+                return came;
+            }
+        }
+    }
+
+    /// The answer to a question that need not be this call's, and cannot be its caller's.
+    fn stray(&self, came: &Came) -> Option<Bytes> {
+        let (Came::Question(question), Era::Stateless) = (came, self.call.era) else {
+            return None;
+        };
+        self.asker.as_ref().filter(|asker| asker.asks_at_large())?;
+        let Ok(Message::Request(request)) = envelope::parse_str(question) else {
+            return None;
+        };
+        let refusal = rounds::refused(&self.call, &request.method)?;
+        let body = error_body(Some(request.id), refusal.code, &refusal.message, None);
+        Some(body.into())
+    }
+
+    async fn read(&mut self) -> Came {
         if matches!(self.form, Form::Single) {
             return self.single().await;
         }

@@ -319,7 +319,7 @@ impl Open {
 }
 
 /// Why a stateless caller cannot be asked this.
-fn refused(call: &Permitted, method: &str) -> Option<Refusal> {
+pub(super) fn refused(call: &Permitted, method: &str) -> Option<Refusal> {
     let params = call.message.params.as_deref().unwrap_or_default();
     let meta = splice::get_member(params, "_meta").unwrap_or_default();
     let declared = splice::get_member(meta, META_CLIENT_CAPABILITIES).unwrap_or_default();

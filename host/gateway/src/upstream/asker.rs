@@ -57,6 +57,16 @@ impl Asker {
         (Self(Way::Gateway(waiting)), answered)
     }
 
+    /// Whether what it asks in the course of a call may be about another matter: its messages do not say what they belong
+    /// to.
+    #[must_use]
+    pub fn asks_at_large(&self) -> bool {
+        match &self.0 {
+            Way::Stream(_) | Way::Process(_) => true,
+            Way::Session(..) | Way::Gateway(_) => false,
+        }
+    }
+
     /// Delivers a whole message: the answer to what was asked, or what becomes of it meanwhile.
     ///
     /// # Errors
