@@ -47,6 +47,13 @@ conformance: setup ## run the official conformance suite; writes target/conforma
 	scripts/test-clients.sh conformance
 	$(TARGET)/debug/portcullis-conformance $(ARGS)
 
+.PHONY: pairs
+pairs: setup ## let real clients and servers meet through the gateway; writes the table in docs/compatibility.md
+	cargo build --locked $(EVERYTHING)
+	PORTCULLIS_GUEST=$(TARGET)/debug/portcullis-guest scripts/build-guests.sh
+	scripts/test-clients.sh
+	PORTCULLIS_PAIRS_WRITE=1 cargo test --locked --workspace --test blackbox pairs::
+
 .PHONY: lint
 lint: ## formatting, clippy, generated bindings, licences and bans of dependencies
 	cargo fmt --check

@@ -61,8 +61,8 @@ async fn the_python_server_over_http_and_sse() {
     assert_eq!(text_of(&reply.response().await), "logged");
 }
 
-/// The reference server asks for roots by itself, soon after it was spoken to. Where messages do not say what they belong to,
-/// that comes in the course of whatever call there is.
+/// The reference server asks for roots by itself, and tells that it lists more, soon after it was spoken to. Where messages
+/// do not say what they belong to, that comes in the course of whatever call there is.
 #[tokio::test]
 async fn a_call_is_not_charged_with_what_its_upstream_asks_for_itself() {
     let stage = STAGE.get(Stage::set).await;
@@ -78,20 +78,29 @@ async fn a_call_is_not_charged_with_what_its_upstream_asks_for_itself() {
             .await;
         let text = reply.text_content();
         assert!(text.contains("completed"), "{tenant}: {}", reply.shown());
+        let told = reply.notified("notifications/tools/list_changed");
+        assert!(told.is_empty(), "{tenant}: {}", reply.shown());
     }
 }
 
+/// The server is told, and tells it on.
 #[tokio::test]
-async fn a_stateless_caller_who_cannot_be_asked_still_gets_a_result() {
+async fn a_stateless_caller_who_cannot_be_asked_learns_why() {
     let stage = STAGE.get(Stage::set).await;
     let upstream = Upstream::python_sse().await;
     let (url, key) = with_upstream(&stage, "sse-unable", "py", upstream.spec()).await;
-    let reply = Peer::stateless(&url, &key)
-        .call("py__greet", json!({}))
-        .await;
-    assert_eq!(reply.result()["isError"], true, "{}", reply.shown());
-    let text = reply.text_content();
-    assert!(text.contains("`elicitation`"), "{text}");
+    let peer = Peer::stateless(&url, &key);
+    let reply = peer.call("py__greet", json!({})).await;
+    let (code, message) = reply.error();
+    assert_eq!(code, -32021, "{}", reply.shown());
+    assert!(message.contains("`elicitation`"), "{message}");
+    assert!(
+        reply
+            .text
+            .contains(r#""requiredCapabilities":{"elicitation":{}}"#),
+        "{}",
+        reply.shown()
+    );
 }
 
 #[tokio::test]

@@ -44,13 +44,17 @@ pub(super) async fn pass(
     }
 }
 
-/// A notification as a client without a session gets to see it: logs only where it wants them, and as severe as that.
+/// A notification as a client without a session gets to see it: logs only where it wants them, and as severe as that;
+/// changes of lists where it listens for them, and never in a reply.
 pub(super) fn inform(incoming: &Incoming, text: String) -> Option<String> {
     let call = &incoming.call;
     let parsed = envelope::parse_str(&text).ok()?;
     let Message::Notification(notification) = &parsed else {
         return None;
     };
+    if listen::is_list_changed(&notification.method) {
+        return None;
+    }
     let params = notification.params.map_or("{}", RawValue::get);
     if notification.method == "notifications/message" {
         let wanted = log_level_wanted(call.message.params.as_deref().unwrap_or_default())?;

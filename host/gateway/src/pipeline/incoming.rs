@@ -143,9 +143,13 @@ impl Incoming {
         let Ok(Message::Request(request)) = envelope::parse_str(question) else {
             return None;
         };
-        let refusal = rounds::refused(&self.call, &request.method)?;
-        let body = error_body(Some(request.id), refusal.code, &refusal.message, None);
-        Some(body.into())
+        let Refusal {
+            code,
+            message,
+            data,
+            ..
+        } = rounds::refused(&self.call, &request.method)?;
+        Some(error_body(Some(request.id), code, &message, data.as_deref()).into())
     }
 
     async fn read(&mut self) -> Came {
