@@ -250,6 +250,7 @@ fn tool_call(metrics: &Metrics) -> Result<Call, Box<dyn Error>> {
                 Settings::default().catalogue.into(),
             )),
             metrics: metrics.server(TENANT, TENANT),
+            gone: CancellationToken::new(),
         }),
         headers: Arc::new(headers),
         peer: SocketAddr::from((Ipv4Addr::LOCALHOST, 40_000)),

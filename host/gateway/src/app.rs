@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt as _};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -23,7 +24,9 @@ use crate::config::{LogFormat, Settings};
 use crate::listener::{self, Bounds, Workers};
 use crate::model::Secret;
 use crate::policy::Binder;
+use crate::session::{Session, Sessions};
 use crate::telemetry::logs;
+use crate::tenancy::Registry;
 use crate::{admin, config};
 
 pub use error::AppError;
@@ -32,6 +35,8 @@ pub use ready_file::{READY_FILE, write_private};
 
 /// How often expired sessions are looked for.
 const EXPIRY: Duration = Duration::from_secs(30);
+/// Sessions whose upstream sessions are ended at a time.
+const CLOSING_MAX: usize = 16;
 
 /// A gateway that serves.
 pub struct Running {
@@ -126,7 +131,8 @@ pub async fn start_with(
             warn!(error = %err, "the admin listener ended badly");
         }
     });
-    tasks.spawn(expire_sessions(Arc::clone(&parts.sessions), stop.clone()));
+    let (sessions, registry) = (Arc::clone(&parts.sessions), Arc::clone(&parts.registry));
+    tasks.spawn(expire_sessions(sessions, registry, stop.clone()));
     parts.ready.store(true, Ordering::Relaxed);
     Ok(Running {
         gateway: addresses.0,
@@ -190,15 +196,27 @@ pub async fn stop_signal() -> Result<(), AppError> {
     Ok(())
 }
 
-async fn expire_sessions(sessions: Arc<crate::session::Sessions>, stop: CancellationToken) {
-    while stop
-        .run_until_cancelled(tokio::time::sleep(EXPIRY))
-        .await
-        .is_some()
-    {
-        for session in sessions.expire() {
-            session.end();
-            session.conversation.close().await;
+/// Ends sessions that nobody uses, and at once those whose server is gone.
+async fn expire_sessions(
+    sessions: Arc<Sessions>,
+    registry: Arc<Registry>,
+    stop: CancellationToken,
+) {
+    let occasion = || async {
+        tokio::select! {
+            () = tokio::time::sleep(EXPIRY) => {}
+            () = registry.removal() => {}
         }
+    };
+    while stop.run_until_cancelled(occasion()).await.is_some() {
+        let over = sessions.expire(|tenant, server| registry.serves(tenant, server));
+        // No client waits for an upstream that is slow to let go.
+        for session in &over {
+            session.end();
+        }
+        let closing = |session: Arc<Session>| async move { session.conversation.close().await };
+        stream::iter(over)
+            .for_each_concurrent(CLOSING_MAX, closing)
+            .await;
     }
 }

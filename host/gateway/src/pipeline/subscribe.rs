@@ -147,7 +147,7 @@ impl Subscription {
             tokio::select! {
                 Ok(()) = self.edition.changed() => self.tell_changes(),
                 Some(update) = self.updates.recv() => self.tell_update(&update),
-                () = self.stop.cancelled() => {
+                () = ended(&self.stop, &self.call.server.gone) => {
                     self.is_over = true;
                     return Some(streams::encoded(listen::end(&self.id)));
                 }
@@ -178,6 +178,14 @@ impl Subscription {
         let told = downward::about(&self.call, update, &self.filter.uris)
             .and_then(|update| listen::under(&update, &self.id).ok());
         self.ready.extend(told.map(streams::encoded));
+    }
+}
+
+/// The gateway stops, or the server is there no longer.
+async fn ended(stop: &CancellationToken, gone: &CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = gone.cancelled() => {}
     }
 }
 

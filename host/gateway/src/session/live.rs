@@ -214,6 +214,11 @@ impl Session {
         own_tenant == tenant && own_server == server && own_principal == principal
     }
 
+    /// The tenant and the server that it is on.
+    pub(super) fn at(&self) -> (&str, &str) {
+        (&self.owner.tenant, &self.owner.server)
+    }
+
     pub(super) fn note_use(&self, now_ms: u64) {
         self.used_ms.store(now_ms, Ordering::Relaxed);
     }

@@ -228,15 +228,19 @@ impl Sessions {
         session
     }
 
-    /// Ends what was not used for too long, and hands it over to be closed.
+    /// Ends what was not used for too long, or is on a server that is not served any more, and hands it over to be closed.
     #[must_use]
-    pub fn expire(&self) -> Vec<Arc<Session>> {
+    pub fn expire(&self, is_served: impl Fn(&str, &str) -> bool) -> Vec<Arc<Session>> {
+        let is_over = |session: &Session| {
+            let (tenant, server) = session.at();
+            self.is_over(session) || !is_served(tenant, server)
+        };
         let mut over = Vec::new();
         for shard in &self.shards {
             let mut sessions = shard.lock().unwrap_or_else(PoisonError::into_inner);
             over.extend(
                 sessions
-                    .extract_if(|_, session| self.is_over(session))
+                    .extract_if(|_, session| is_over(session))
                     .map(|(_, session)| session),
             );
         }
@@ -247,7 +251,7 @@ impl Sessions {
             .unwrap_or_else(PoisonError::into_inner);
         over.extend(
             stateless
-                .extract_if(|_, session| self.is_over(session))
+                .extract_if(|_, session| is_over(session))
                 .map(|(_, session)| session),
         );
         over
@@ -399,8 +403,24 @@ mod tests {
             sessions.find(Some(&id), AT, "alice").err(),
             Some(SessionError::Gone)
         );
-        assert_eq!(sessions.expire().len(), 2);
+        assert_eq!(sessions.expire(|_, _| true).len(), 2);
         assert_eq!(sessions.live.get(), 0);
+    }
+
+    #[test]
+    fn sessions_end_with_their_server() {
+        let sessions = sessions(10, Duration::from_secs(60));
+        let other = ("acme", "other");
+        for at in [AT, other, ("globex", "tools")] {
+            sessions.open(at, "alice", OPENING).unwrap();
+            let _ = sessions.stateless(at, "bob", "{}");
+        }
+        assert!(sessions.expire(|_, _| true).is_empty());
+        let ended = sessions.expire(|tenant, server| (tenant, server) != other);
+        assert_eq!(ended.len(), 2);
+        assert!(ended.iter().all(|session| session.at() == other));
+        assert_eq!(sessions.expire(|tenant, _| tenant == "globex").len(), 2);
+        assert_eq!(sessions.live.get(), 1);
     }
 
     #[test]

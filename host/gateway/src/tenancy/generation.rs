@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::model::Naming;
 use crate::policy::Chain;
 use crate::router::CatalogueCell;
@@ -34,6 +36,8 @@ pub struct Server {
     pub catalogue: Arc<CatalogueCell>,
     /// Handles of its requests.
     pub metrics: ServerMetrics,
+    /// Cancelled when its tenant has no such server any more; shared with the generations before and after.
+    pub gone: CancellationToken,
 }
 
 /// One namespace and the interchangeable upstreams behind it.

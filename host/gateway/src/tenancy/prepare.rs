@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use portcullis_sandbox::{BindError, BindingSettings, Grant, InstanceClass, Scope};
 use thiserror::Error;
+use tokio_util::sync::CancellationToken;
 
 use crate::model::{
     self, BindingSpec, ChainSpec, RunningRollout, ServerSpec, Strategy, TenantState,
@@ -346,10 +347,12 @@ fn serve(
         })
     });
     let mounts: Vec<Mount> = mounts.collect::<Result<_, PrepareError>>()?;
-    let known = before
+    let former = before
         .iter()
         .map(|endpoint| &endpoint.server)
-        .find(|server| server.name == name && server.naming == spec.naming);
+        .find(|server| server.name == name);
+    let gone = former.map_or_else(CancellationToken::new, |server| server.gone.clone());
+    let known = former.filter(|server| server.naming == spec.naming);
     let catalogue = match known {
         // The very same upstreams behind the same names: the catalogue lives on.
         Some(server) if same_mounts(&server.mounts, &mounts) => Arc::clone(&server.catalogue),
@@ -362,6 +365,7 @@ fn serve(
         mounts,
         catalogue,
         metrics: workshop.metrics.server(&state.name, name),
+        gone,
     })
 }
 

@@ -8,6 +8,7 @@ use arc_swap::{ArcSwap, Guard};
 use foldhash::HashMap;
 use http::HeaderMap;
 use http::header::HOST;
+use tokio::sync::Notify;
 use tracing::info;
 
 use crate::model::{ChainSpec, TenantState};
@@ -19,7 +20,7 @@ use crate::telemetry::Metrics;
 use crate::upstream::Upstreams;
 
 use super::rollout::Shadows;
-use super::{Endpoint, PrepareError, Prepared, Rollout, Samples, Shelf, Trial};
+use super::{Endpoint, PrepareError, Prepared, Rollout, Samples, Server, Shelf, Trial};
 
 /// What every generation is made with.
 pub struct Workshop {
@@ -56,6 +57,8 @@ pub struct Registry {
     default_server: Option<String>,
     table: ArcSwap<Table>,
     writer: Mutex<()>,
+    /// Told when a server is gone.
+    removal: Notify,
 }
 
 impl Registry {
@@ -67,6 +70,7 @@ impl Registry {
             default_server,
             table: ArcSwap::default(),
             writer: Mutex::default(),
+            removal: Notify::new(),
         }
     }
 
@@ -87,6 +91,19 @@ impl Registry {
                 "there is no server of this name; check the path `/servers/{server}/mcp`",
             )
         })
+    }
+
+    /// Whether the tenant has a server of this name.
+    #[must_use]
+    pub fn serves(&self, tenant: &str, server: &str) -> bool {
+        let table = self.table.load();
+        let endpoint = table.servers.get(server);
+        endpoint.is_some_and(|endpoint| endpoint.generation.tenant == tenant)
+    }
+
+    /// Waits until a server is gone, for the one who tidies up behind it; what was missed meanwhile counts.
+    pub async fn removal(&self) {
+        self.removal.notified().await;
     }
 
     /// The endpoint of `/mcp`: the server that claims the request's host, else the default, else the only one.
@@ -237,13 +254,23 @@ impl Registry {
     fn replace(&self, tenant: &str, add: impl FnOnce(&mut Table)) {
         let _one_writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let mut table = Table::clone(&self.table.load());
-        table
-            .servers
-            .retain(|_, endpoint| endpoint.generation.tenant != tenant);
+        let mut former: Vec<Arc<Server>> = Vec::new();
+        table.servers.retain(|_, endpoint| {
+            let is_kept = endpoint.generation.tenant != tenant;
+            former.extend((!is_kept).then(|| Arc::clone(&endpoint.server)));
+            is_kept
+        });
         let Table { servers, hosts } = &mut table;
         hosts.retain(|_, server| servers.contains_key(server));
         add(&mut table);
+        former.retain(|server| !table.servers.contains_key(&server.name));
         self.table.store(Arc::new(table));
+        for server in &former {
+            server.gone.cancel();
+        }
+        if !former.is_empty() {
+            self.removal.notify_one();
+        }
     }
 }
 
