@@ -31,9 +31,11 @@ mod pending;
 mod registry;
 mod reply;
 mod restore;
+mod slot;
 mod stdio;
 mod waiting;
 mod watch;
+mod wish;
 
 pub use asker::Asker;
 pub use conversation::Conversation;

@@ -11,6 +11,7 @@ use portcullis_protocol::lifecycle::{
 };
 use portcullis_protocol::listing::CacheHint;
 use portcullis_protocol::revision::negotiate;
+use portcullis_protocol::splice;
 use serde_json::value::RawValue;
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
@@ -59,6 +60,9 @@ impl Pipeline {
                     .open((at, call.principal()), opening, |id| call.suits(id))?,
             ),
         };
+        if let Some(session) = opened.as_ref().filter(|_| can_be_asked(&offered)) {
+            self.take_pushes(call, session);
+        }
         let said = introduction::of(call);
         let result = initialize_result(
             revision,
@@ -105,6 +109,13 @@ fn client_capabilities(offered: Option<&RawValue>) -> String {
         "/experimental/*",
     ];
     lifecycle::merge_capabilities(offered.map(RawValue::get), &carried)
+}
+
+/// Whether upstreams may have questions for a client that offers this, at any time.
+fn can_be_asked(offered: &str) -> bool {
+    let asks = ["sampling", "elicitation", "roots"];
+    asks.iter()
+        .any(|capability| splice::get_member(offered, capability).is_some())
 }
 
 /// `server/discover` (MCP 2026-07-28).

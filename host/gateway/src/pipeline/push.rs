@@ -2,18 +2,23 @@
 //! a stream too, and replies come on it as well.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock, Weak};
 
+use http::HeaderMap;
 use portcullis_protocol::headers::LAST_EVENT_ID;
+use portcullis_protocol::revision::{Era, Revision};
+use portcullis_sandbox::Identity;
 use tokio_util::task::TaskTracker;
 
-use crate::call::Call;
+use crate::call::{Call, Kind, Message};
 use crate::listener::Reply;
 use crate::listener::reply;
 use crate::policy::Permitted;
 use crate::refusal::Refusal;
 use crate::session::{Position, Session, Sessions};
+use crate::telemetry::RequestId;
 use crate::tenancy::Registry;
 use crate::upstream::{Asker, Inbox};
 
@@ -27,9 +32,7 @@ impl Pipeline {
         let session = self
             .sessions
             .open_channel(at, call.principal(), |id| call.suits(id))?;
-        session
-            .conversation
-            .listen(Arc::new(Pushes::new(call, &session, &self.registry)));
+        self.take_pushes(call, &session);
         let held = HeldOpen {
             sessions: Arc::clone(&self.sessions),
             tracker: self.tracker.clone(),
@@ -49,9 +52,7 @@ impl Pipeline {
         let session = call.session.get().ok_or_else(|| {
             Refusal::invalid("a stream belongs to a session; send its id in `Mcp-Session-Id`")
         })?;
-        session
-            .conversation
-            .listen(Arc::new(Pushes::new(call, session, &self.registry)));
+        self.take_pushes(call, session);
         let last_event_id = call.headers.get(LAST_EVENT_ID);
         let position = last_event_id
             .and_then(|id| id.to_str().ok())
@@ -72,6 +73,18 @@ impl Pipeline {
     }
 }
 
+impl Pipeline {
+    /// From now on, what the session's upstreams push waits for its client, within the bounds of its stream.
+    pub(super) fn take_pushes(&self, call: &Permitted, session: &Arc<Session>) {
+        let pushes = Pushes {
+            session: Arc::downgrade(session),
+            registry: Arc::clone(&self.registry),
+            opened: Opened::by(call),
+        };
+        session.conversation.listen(Arc::new(pushes));
+    }
+}
+
 /// A session that lives as long as this.
 pub(super) struct HeldOpen {
     sessions: Arc<Sessions>,
@@ -88,27 +101,45 @@ impl Drop for HeldOpen {
 /// Takes what upstreams push for one session. It does not keep the session alive.
 struct Pushes {
     session: Weak<Session>,
-    /// The call that opened the stream, without its session.
-    call: Call,
     registry: Arc<Registry>,
+    opened: Opened,
+}
+
+/// What is left of the call since which a client is pushed to. It keeps no generation alive.
+struct Opened {
+    tenant: String,
+    server: String,
+    request_id: RequestId,
+    headers: Arc<HeaderMap>,
+    peer: SocketAddr,
+    channel: Option<Arc<str>>,
+    era: Era,
+    revision: Revision,
+    identity: OnceLock<Arc<Identity>>,
+}
+
+impl Opened {
+    fn by(call: &Permitted) -> Self {
+        Self {
+            tenant: call.generation.tenant.clone(),
+            server: call.server.name.clone(),
+            request_id: call.request_id,
+            headers: Arc::clone(&call.headers),
+            peer: call.peer,
+            channel: call.channel.clone(),
+            era: call.era,
+            revision: call.revision,
+            identity: call.identity.clone(),
+        }
+    }
 }
 
 impl Pushes {
-    fn new(call: &Permitted, session: &Arc<Session>, registry: &Arc<Registry>) -> Self {
-        Self {
-            session: Arc::downgrade(session),
-            call: Call {
-                session: OnceLock::new(),
-                ..Call::clone(call.call())
-            },
-            registry: Arc::clone(registry),
-        }
-    }
-
     /// A message stands under the policies of its own time, not of the time when the stream was opened.
     fn call(&self, session: &Arc<Session>) -> Option<Arc<Call>> {
-        let endpoint = self.registry.pin(&self.call.server.name).ok()?;
-        if endpoint.generation.tenant != self.call.generation.tenant {
+        let opened = &self.opened;
+        let endpoint = self.registry.pin(&opened.server).ok()?;
+        if endpoint.generation.tenant != opened.tenant {
             return None;
         }
         Some(Arc::new(Call {
@@ -117,7 +148,17 @@ impl Pushes {
             rollout: endpoint.rollout,
             witness: None,
             session: OnceLock::from(Arc::clone(session)),
-            ..self.call.clone()
+            request_id: opened.request_id,
+            headers: Arc::clone(&opened.headers),
+            peer: opened.peer,
+            channel: opened.channel.clone(),
+            is_batched: false,
+            message: Message::without_body(Kind::Listen),
+            is_from_upstream: true,
+            era: opened.era,
+            revision: opened.revision,
+            identity: opened.identity.clone(),
+            offer: OnceLock::new(),
         }))
     }
 
@@ -149,7 +190,7 @@ impl fmt::Debug for Pushes {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Pushes")
-            .field("server", &self.call.server.name)
+            .field("server", &self.opened.server)
             .finish_non_exhaustive()
     }
 }

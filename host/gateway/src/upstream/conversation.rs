@@ -3,17 +3,17 @@
 //! The session room keeps a conversation and hands it to every call. Sessions are opened at the first call that needs
 //! one, once for however many calls wait, and ended together. A conversation is never shared between principals.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use futures_util::future::join_all;
 use portcullis_protocol::revision::Era;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::error::UpstreamError;
-use super::http::{self, HttpSession, Wire};
+use super::http::{HttpSession, Wire};
 use super::inbox::Inbox;
 use super::outgoing::CAPABILITIES;
+use super::slot::Slot;
 use super::stdio::{Seat, Setup};
 
 static NEXT_UID: AtomicU64 = AtomicU64::new(0);
@@ -69,17 +69,6 @@ struct Offer {
     capabilities: Box<str>,
 }
 
-/// A session that is open, being opened, or about to be.
-#[derive(Debug)]
-pub(super) struct Slot {
-    wire: Arc<Wire>,
-    session: tokio::sync::OnceCell<Arc<HttpSession>>,
-    client: Arc<Client>,
-    is_followed: AtomicBool,
-    /// Whoever reads for the inbox stops with the slot.
-    in_use: DropGuard,
-}
-
 impl Default for Conversation {
     /// Of somebody who offers nothing: the gateway itself, or a client that has not introduced itself.
     fn default() -> Self {
@@ -133,7 +122,7 @@ impl Conversation {
     pub fn listen(&self, inbox: Arc<dyn Inbox>) {
         self.client.set_inbox(inbox);
         for slot in self.lock().iter() {
-            slot.follow();
+            slot.listen();
         }
     }
 
@@ -173,23 +162,20 @@ impl Conversation {
         self.uid
     }
 
-    /// The slot for an upstream, made where there is none.
+    /// The slot for an upstream, made where there is none; those of upstreams that are there no longer are closed.
     pub(super) fn slot(&self, wire: &Arc<Wire>) -> Arc<Slot> {
         let mut slots = self.lock();
-        if let Some(slot) = slots.iter().find(|slot| Arc::ptr_eq(&slot.wire, wire)) {
+        if let Some(slot) = slots.iter().find(|slot| slot.is_at(wire)) {
             return Arc::clone(slot);
         }
+        let mut closed: Vec<_> = slots.extract_if(.., |slot| slot.is_left()).collect();
         if slots.len() >= wire.limits.conversation_sessions_max.max(1) {
-            let oldest = slots.remove(0);
-            wire.tracker.spawn(async move { oldest.close().await });
+            closed.push(slots.remove(0));
         }
-        let slot = Arc::new(Slot {
-            wire: Arc::clone(wire),
-            session: tokio::sync::OnceCell::new(),
-            client: Arc::clone(&self.client),
-            is_followed: AtomicBool::new(false),
-            in_use: self.client.ended.child_token().drop_guard(),
-        });
+        for slot in closed {
+            wire.tracker.spawn(async move { slot.close().await });
+        }
+        let slot = Slot::new(wire, &self.client);
         slots.push(Arc::clone(&slot));
         slot
     }
@@ -197,8 +183,7 @@ impl Conversation {
     /// The session with an upstream, where one is open.
     pub(super) fn open_session(&self, wire: &Arc<Wire>) -> Option<Arc<HttpSession>> {
         let slots = self.lock();
-        let slot = slots.iter().find(|slot| Arc::ptr_eq(&slot.wire, wire))?;
-        slot.session.get().cloned()
+        slots.iter().find(|slot| slot.is_at(wire))?.open_session()
     }
 
     /// The place at an upstream by command; taken by `sit` where there is none.
@@ -229,12 +214,6 @@ impl Conversation {
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Drops a slot whose session is no more; the next call opens another.
-    pub(super) fn forget(&self, slot: &Arc<Slot>) {
-        let mut slots = self.lock();
-        slots.retain(|kept| !Arc::ptr_eq(kept, slot));
-    }
-
     /// Ends every upstream session, as well as it goes and within a bounded time, and tells every process of its own to
     /// end. Calls that come later open others.
     pub async fn close(&self) {
@@ -243,39 +222,6 @@ impl Conversation {
         self.client.ended.cancel();
         seats.iter().for_each(|seat| seat.close());
         join_all(slots.iter().map(|slot| slot.close())).await;
-    }
-}
-
-impl Slot {
-    /// The session, opened where it is not: by one of those who wait, for all of them.
-    pub(super) async fn session(&self) -> Result<Arc<HttpSession>, UpstreamError> {
-        if let Some(session) = self.session.get() {
-            return Ok(Arc::clone(session));
-        }
-        let opened = self
-            .session
-            .get_or_try_init(|| Box::pin(HttpSession::open(&self.wire, &self.client)));
-        let session = Arc::clone(opened.await?);
-        self.follow();
-        Ok(session)
-    }
-
-    /// Reads for the inbox, where there is one and nobody does yet.
-    fn follow(&self) {
-        let (Some(session), Some(inbox)) = (self.session.get(), self.client.inbox()) else {
-            return;
-        };
-        // A session with a stream of its own has read for the inbox from the beginning.
-        if session.stream().is_none() && !self.is_followed.swap(true, Ordering::AcqRel) {
-            let stop = self.in_use.token().clone();
-            http::follow(&self.wire, session, inbox, stop);
-        }
-    }
-
-    async fn close(&self) {
-        if let Some(session) = self.session.get() {
-            session.close(&self.wire).await;
-        }
     }
 }
 

@@ -31,20 +31,22 @@ mod wire;
 
 pub(super) use abandon::Abandon;
 pub(super) use client::{Client, ResponseBody, SendError};
-pub(super) use follow::{follow, reopen};
+pub(super) use follow::{Listening, follow, reopen};
 pub(super) use receive::{message_of, result_of};
 pub(super) use session::{HttpSession, gateway};
 pub(super) use sse::SseStream;
 pub(super) use wire::{AGENT, Means, Wire};
 
 use super::asker::Asker;
-use super::conversation::{Conversation, Slot};
+use super::conversation::Conversation;
 use super::error::UpstreamError;
 use super::inbox::Inbox;
 use super::oauth::Credential;
 use super::outgoing::{self, Composed, Outgoing};
 use super::reply::{ReplyKind, UpstreamReply};
 use super::restore::Restore;
+use super::slot::Slot;
+use super::wish::Wish;
 use callers::Callers;
 use probe::Speaks;
 use receive::Received;
@@ -289,36 +291,38 @@ impl HttpUpstream {
         out: &Outgoing<'_>,
     ) -> Result<UpstreamReply, UpstreamError> {
         let ready = self.ready(out)?;
-        let mut slot = conversation.slot(wire);
-        let first = self.send_in_session((wire, &slot), &ready).await?;
-        let received = match first {
-            Received::Gone(_) => {
-                // The upstream has forgotten the session and has not looked at the request: open another, ask again.
-                conversation.forget(&slot);
-                slot = conversation.slot(wire);
-                self.send_in_session((wire, &slot), &ready).await?
-            }
-            Received::Body(_) | Received::Error { .. } => first,
-        };
+        let slot = conversation.slot(wire);
+        slot.note_level(out);
+        let mut session = self.session(&slot).await?;
+        let mut received = self.send((wire, &session), &ready).await?;
+        if matches!(received, Received::Gone(_)) {
+            // The upstream has forgotten the session and has not looked at the request: open another, ask again.
+            slot.forget(&session);
+            session = self.session(&slot).await?;
+            received = self.send((wire, &session), &ready).await?;
+        }
         match received {
             Received::Body(head) => {
+                if let Some(wish) = Wish::of(out) {
+                    slot.note(wish);
+                }
                 let (restore, abandon) = match ready.shared {
                     Some((id, restore)) => {
-                        let session = slot.session().await?;
-                        (Some(restore), Some(Abandon::arm(wire, session, id)))
+                        let abandon = Abandon::arm(wire, Arc::clone(&session), id);
+                        (Some(restore), Some(abandon))
                     }
                     None => (None, None),
                 };
                 let mut reply = wire.begin(head, Era::Session, restore).await?;
                 reply.body.cancel_with(abandon);
                 if reply.kind == ReplyKind::Events {
-                    reply.asker = Some(Asker::session(wire, &slot.session().await?));
+                    reply.asker = Some(Asker::session(wire, &session));
                 }
                 Ok(reply)
             }
             Received::Error { status, body } => Ok(wire.refusal(Era::Session, status, body)),
             Received::Gone(status) => {
-                conversation.forget(&slot);
+                slot.forget(&session);
                 Err(wire.status(status))
             }
         }
@@ -349,31 +353,30 @@ impl HttpUpstream {
         Ok(Ready { out, body, shared })
     }
 
-    async fn send_in_session(
+    async fn send(
         &self,
-        (wire, slot): (&Arc<Wire>, &Arc<Slot>),
+        (wire, session): (&Arc<Wire>, &Arc<HttpSession>),
         ready: &Ready<'_>,
     ) -> Result<Received, UpstreamError> {
-        let session = self.session(slot).await?;
         let mut headers = session.headers().clone();
         outgoing::forward(ready.out, Era::Session, &mut headers);
         // Until its reply begins, a caller that leaves takes its request back too.
         let abandon = ready
             .shared
             .as_ref()
-            .map(|(id, _)| Abandon::arm(wire, Arc::clone(&session), id.clone()));
+            .map(|(id, _)| Abandon::arm(wire, Arc::clone(session), id.clone()));
         let response = wire.post(headers, ready.body.clone()).await;
         if let Some(abandon) = abandon {
             abandon.disarm();
         }
         let received = wire.receive(response?, Era::Session).await?;
         if matches!(received, Received::Gone(_)) {
-            wire.forget_shared_session(&session);
+            wire.forget_shared_session(session);
         }
         Ok(received)
     }
 
-    async fn session(&self, slot: &Slot) -> Result<Arc<HttpSession>, UpstreamError> {
+    async fn session(&self, slot: &Arc<Slot>) -> Result<Arc<HttpSession>, UpstreamError> {
         slot.session().await.inspect_err(|error| {
             if receive::speaks_otherwise(error) {
                 self.speaks.store(None);
@@ -393,5 +396,12 @@ impl HttpUpstream {
             upstream: Arc::clone(&self.wire.name),
             source,
         }
+    }
+}
+
+impl Drop for HttpUpstream {
+    /// What is read for as long as the upstream is there ends; its sessions end with their conversations.
+    fn drop(&mut self) {
+        self.wire.stop.cancel();
     }
 }

@@ -43,11 +43,11 @@ use super::outgoing::{self, Outgoing};
 use super::pending::{CANCELLED, OnLeave};
 use super::reply::{ReplyKind, UpstreamBody, UpstreamReply};
 use super::waiting::{Begun, Waiting, WaitingEvents};
+use super::wish::Wish;
 use crate::model::ProcessScope;
 use audience::{Audience, Kind};
 use claims::Claims;
 use keeper::Keeper;
-use wishes::Wish;
 
 /// One upstream by command.
 #[derive(Debug)]

@@ -24,6 +24,7 @@ mod faults;
 mod lists;
 mod peer;
 mod process;
+mod renewals;
 mod sessions;
 mod sse;
 mod together;

@@ -1,9 +1,11 @@
 //! The stream of a session that carries what belongs to no reply: opened by `GET`, read for an inbox, and opened again
 //! where it ends (MCP 2025-11-25, "Listening for Messages from the Server").
 //!
-//! One task for each session that somebody listens to. An upstream that has no such stream says so, and is left alone.
+//! One task for each session that somebody listens to. An upstream that has no such stream says so, and is left alone; one
+//! that had one and does not know the session any more is given another, for whoever listens.
 
-use std::sync::Arc;
+use std::convert::Infallible;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use http::header::{ACCEPT, CONTENT_TYPE};
@@ -12,24 +14,34 @@ use http_body_util::BodyExt as _;
 use portcullis_protocol::envelope::{self, Message};
 use portcullis_protocol::headers;
 use portcullis_protocol::sse::Decoder;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::client::ResponseBody;
 use super::session::HttpSession;
 use super::wire::Wire;
 use crate::upstream::asker::Asker;
+use crate::upstream::conversation::Client;
 use crate::upstream::error::UpstreamError;
-use crate::upstream::inbox::Inbox;
+use crate::upstream::slot::Slot;
 use bytes::Bytes;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static(headers::LAST_EVENT_ID);
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static(headers::EVENT_STREAM);
 
+/// Ends once it is known whether there is a stream.
+pub(in crate::upstream) type Listening = oneshot::Receiver<Infallible>;
+
 /// What a stream is read for, and how far it was read.
 struct Follower {
+    slot: Weak<Slot>,
     wire: Arc<Wire>,
+    client: Arc<Client>,
     session: Arc<HttpSession>,
-    inbox: Arc<dyn Inbox>,
+    /// Until the first answer.
+    opening: Option<oneshot::Sender<Infallible>>,
+    /// Whether there was a stream.
+    was_open: bool,
     last_event_id: Option<String>,
     /// What the upstream asks to wait before the stream is opened again, in milliseconds.
     retry_ms: Option<u64>,
@@ -42,25 +54,43 @@ enum End {
     Nothing,
     /// It may be opened again.
     Closed,
+    /// The upstream does not know the session any more.
+    Gone,
+}
+
+/// What an upstream answers to `GET`.
+enum Opened {
+    Stream(ResponseBody),
+    /// It has nothing of the kind.
+    Nothing,
+    /// As above, or it does not know the session.
+    Unknown,
 }
 
 /// Reads from a task of its own until it is to stop.
 pub(in crate::upstream) fn follow(
-    wire: &Arc<Wire>,
+    (slot, wire, client): (&Arc<Slot>, &Arc<Wire>, &Arc<Client>),
     session: &Arc<HttpSession>,
-    inbox: Arc<dyn Inbox>,
     stop: CancellationToken,
-) {
+) -> Listening {
+    let (opening, listening) = oneshot::channel();
     let mut follower = Follower {
+        slot: Arc::downgrade(slot),
         wire: Arc::clone(wire),
+        client: Arc::clone(client),
         session: Arc::clone(session),
-        inbox,
+        opening: Some(opening),
+        was_open: false,
         last_event_id: None,
         retry_ms: None,
         failures: 0,
     };
-    wire.tracker
-        .spawn(async move { stop.run_until_cancelled(follower.run()).await });
+    let left = wire.stop.clone();
+    wire.tracker.spawn(async move {
+        let running = left.run_until_cancelled(follower.run());
+        stop.run_until_cancelled(running).await;
+    });
+    listening
 }
 
 impl Follower {
@@ -68,6 +98,12 @@ impl Follower {
         loop {
             match self.attempt().await {
                 Ok(End::Nothing) => return,
+                Ok(End::Gone) => {
+                    if let Some(slot) = self.slot.upgrade() {
+                        slot.renew(&self.session);
+                    }
+                    return;
+                }
                 Ok(End::Closed) => {}
                 Err(error) => {
                     tracing::debug!(upstream = %self.wire.name, %error, "an upstream's stream broke off");
@@ -84,9 +120,13 @@ impl Follower {
 
     async fn attempt(&mut self) -> Result<End, UpstreamError> {
         let opened = open(&self.wire, &self.session, self.last_event_id.as_deref()).await;
-        let Some(body) = opened? else {
-            return Ok(End::Nothing);
+        drop(self.opening.take());
+        let body = match opened? {
+            Opened::Stream(body) => body,
+            Opened::Unknown if self.was_open => return Ok(End::Gone),
+            Opened::Nothing | Opened::Unknown => return Ok(End::Nothing),
         };
+        self.was_open = true;
         self.read(body).await?;
         Ok(End::Closed)
     }
@@ -122,7 +162,9 @@ impl Follower {
         match envelope::parse_str(&message) {
             Ok(Message::Request(_) | Message::Notification(_)) => {
                 let asker = Asker::session(&self.wire, &self.session);
-                self.inbox.deliver(Some(asker), message).await;
+                if let Some(inbox) = self.client.inbox() {
+                    inbox.deliver(Some(asker), message).await;
+                }
             }
             Ok(Message::Response(_)) | Err(_) => {
                 self.wire.meters.nonsense.inc();
@@ -138,15 +180,18 @@ pub(in crate::upstream) async fn reopen(
     session: &HttpSession,
     last_event_id: &str,
 ) -> Result<Option<ResponseBody>, UpstreamError> {
-    open(wire, session, Some(last_event_id)).await
+    match open(wire, session, Some(last_event_id)).await? {
+        Opened::Stream(body) => Ok(Some(body)),
+        Opened::Nothing | Opened::Unknown => Ok(None),
+    }
 }
 
-/// Opens a stream, after that event where one is named; `None` where the upstream has none to open.
+/// Opens a stream, after that event where one is named.
 async fn open(
     wire: &Wire,
     session: &HttpSession,
     last_event_id: Option<&str>,
-) -> Result<Option<ResponseBody>, UpstreamError> {
+) -> Result<Opened, UpstreamError> {
     let mut headers = session.headers().clone();
     headers.insert(ACCEPT, EVENT_STREAM);
     headers.remove(CONTENT_TYPE);
@@ -164,7 +209,11 @@ async fn open(
     });
     if !status.is_success() || !is_stream {
         tracing::debug!(upstream = %wire.name, status = status.as_u16(), "upstream has no stream to listen to");
-        return Ok(None);
+        return Ok(match status {
+            // Some servers say 400 where the specification asks for 404.
+            StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST => Opened::Unknown,
+            _ => Opened::Nothing,
+        });
     }
-    Ok(Some(response.into_body()))
+    Ok(Opened::Stream(response.into_body()))
 }

@@ -39,8 +39,11 @@ pub(in crate::upstream) fn listen(
         inbox,
         failures: 0,
     };
-    wire.tracker
-        .spawn(async move { stop.run_until_cancelled(listener.run()).await });
+    let left = wire.stop.clone();
+    wire.tracker.spawn(async move {
+        let running = left.run_until_cancelled(listener.run());
+        stop.run_until_cancelled(running).await;
+    });
 }
 
 struct Listener {

@@ -3,23 +3,27 @@
 //! Opened by a conversation's slot and by the probe. It holds no connection, only what each request says of it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use portcullis_protocol::lifecycle::{self, Implementation, InitializeResult};
 use portcullis_protocol::revision::{Era, Revision};
 use portcullis_protocol::{error::ErrorObject, headers};
 
+use super::client::ResponseBody;
 use super::receive::{self, Received};
 use super::sse::SseStream;
 use super::wire::Wire;
 use crate::upstream::conversation::Client;
 use crate::upstream::error::UpstreamError;
+use crate::upstream::outgoing;
 
 const SESSION_ID: HeaderName = HeaderName::from_static(headers::SESSION_ID);
 pub(super) const PROTOCOL_VERSION: HeaderName = HeaderName::from_static(headers::PROTOCOL_VERSION);
 const INITIALIZE_ID: &str = "\"pc-initialize\"";
+static NEXT_OWN: AtomicU64 = AtomicU64::new(1);
 
 /// An open session.
 #[derive(Debug)]
@@ -95,18 +99,7 @@ impl HttpSession {
         let body = lifecycle::initialize_request(INITIALIZE_ID, revision, capabilities, &gateway());
         let response = wire.post(wire.base().clone(), Bytes::from(body)).await?;
         let id = response.headers().get(&SESSION_ID).cloned();
-        let reply = match wire.receive(response, Era::Session).await? {
-            Received::Body(head) => {
-                receive::message_of(
-                    wire.begin(head, Era::Session, None).await?,
-                    &wire.name,
-                    &wire.limits,
-                )
-                .await?
-            }
-            Received::Error { status: _, body } => body,
-            Received::Gone(status) => return Err(wire.status(status)),
-        };
+        let reply = whole(wire, response).await?;
         let revision = settled(wire, &reply)?;
         let mut headers = wire.base().clone();
         headers.extend(id.clone().map(|id| (SESSION_ID, id)));
@@ -162,6 +155,37 @@ impl HttpSession {
         }
     }
 
+    /// Whether the upstream keeps anything of it.
+    pub(in crate::upstream) fn keeps_something(&self) -> bool {
+        self.id.is_some() || self.stream.is_some()
+    }
+
+    /// Sends a request of the gateway's own, `params` being JSON text, and waits for its result.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(in crate::upstream) async fn ask(
+        &self,
+        wire: &Wire,
+        method: &'static str,
+        params: &str,
+    ) -> Result<(), UpstreamError> {
+        let answer = match &self.stream {
+            Some(stream) => {
+                let request = |id: &str| outgoing::message(Some(id), method, Some(params));
+                stream.answer(request).await?
+            }
+            None => {
+                let number = NEXT_OWN.fetch_add(1, Ordering::Relaxed);
+                let id = format!("\"pc-own-{number}\"");
+                let body = outgoing::message(Some(&id), method, Some(params));
+                let response = wire.post(self.headers.clone(), body).await?;
+                whole(wire, response).await?
+            }
+        };
+        receive::result_of(&answer, method, &wire.name).map(drop)
+    }
+
     /// Ends the session, as well as it goes and within a bounded time. Upstreams may refuse: they end it by themselves.
     pub(in crate::upstream) async fn close(&self, wire: &Wire) {
         if let Some(stream) = &self.stream {
@@ -181,6 +205,18 @@ impl HttpSession {
                 tracing::debug!(upstream = %wire.name, "upstream session was not ended in time")
             }
         }
+    }
+}
+
+/// The response to a request of the gateway's own, an error or not.
+async fn whole(wire: &Wire, response: Response<ResponseBody>) -> Result<Bytes, UpstreamError> {
+    match wire.receive(response, Era::Session).await? {
+        Received::Body(head) => {
+            let reply = wire.begin(head, Era::Session, None).await?;
+            receive::message_of(reply, &wire.name, &wire.limits).await
+        }
+        Received::Error { status: _, body } => Ok(body),
+        Received::Gone(status) => Err(wire.status(status)),
     }
 }
 

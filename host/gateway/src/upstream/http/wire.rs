@@ -130,6 +130,11 @@ impl Wire {
         }
     }
 
+    /// Whether its upstream is there no longer, at least not as it was.
+    pub(in crate::upstream) fn is_stopped(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
     /// What is shown beside the headers of the definition.
     pub(in crate::upstream) fn credential(&self) -> Option<&Arc<Credential>> {
         self.credential.as_ref()

@@ -19,6 +19,7 @@ use crate::upstream::outgoing::{self, Outgoing};
 use crate::upstream::pending::{CANCELLED, Caller, OnLeave, Refusal, may_ask};
 use crate::upstream::reply::{ReplyKind, UpstreamBody, UpstreamReply};
 use crate::upstream::waiting::{Begun, Peer as _, Waiting, WaitingEvents};
+use crate::upstream::wish::Wish;
 
 impl HttpUpstream {
     /// Sends a request in a session that has one stream; answers when the reply has begun.
@@ -27,11 +28,11 @@ impl HttpUpstream {
         (wire, conversation): (&Arc<Wire>, &Conversation),
         out: &Outgoing<'_>,
     ) -> Result<UpstreamReply, UpstreamError> {
-        let mut slot = conversation.slot(wire);
+        let slot = conversation.slot(wire);
+        slot.note_level(out);
         let mut session = self.session(&slot).await?;
         if session.stream().is_some_and(|stream| stream.is_over()) {
-            conversation.forget(&slot);
-            slot = conversation.slot(wire);
+            slot.forget(&session);
             session = self.session(&slot).await?;
         }
         let Some(stream) = session.stream() else {
@@ -41,7 +42,10 @@ impl HttpUpstream {
         let asked = stream.ask(conversation.uid(), out).await;
         if stream.is_over() || matches!(&asked, Err(UpstreamError::Status { .. })) {
             // The next call opens another.
-            conversation.forget(&slot);
+            slot.forget(&session);
+        }
+        if let (Ok(_), Some(wish)) = (&asked, Wish::of(out)) {
+            slot.note(wish);
         }
         asked
     }
@@ -89,15 +93,26 @@ impl SseStream {
         self: &Arc<Self>,
         capabilities: &str,
     ) -> Result<Bytes, UpstreamError> {
-        let id = self.pending.next_id();
         let revision = Revision::newest_of(Era::Session);
-        let body =
-            lifecycle::initialize_request(&id.to_string(), revision, capabilities, &gateway());
+        let request = |id: &str| {
+            let request = lifecycle::initialize_request(id, revision, capabilities, &gateway());
+            Bytes::from(request)
+        };
+        self.answer(request).await
+    }
+
+    /// Sends a request of the gateway's own, under the id that it is given as JSON text; the response.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(in crate::upstream::http) async fn answer(
+        self: &Arc<Self>,
+        request: impl FnOnce(&str) -> Bytes,
+    ) -> Result<Bytes, UpstreamError> {
+        let id = self.pending.next_id();
+        let body = request(&id.to_string());
         let mut waiting = self.register((id, Caller::gateway(id)), OnLeave::Nothing)?;
-        match self
-            .begin(&mut waiting, self.headers.clone(), Bytes::from(body))
-            .await?
-        {
+        match self.begin(&mut waiting, self.headers.clone(), body).await? {
             Begun::Last(response) => Ok(response),
             Begun::Event(_) => waiting.last_message().await,
         }
