@@ -167,8 +167,9 @@ pub fn under(notification: &str, id: &str) -> Result<String, SpliceError> {
 /// When the notification, or its params, are not JSON objects.
 pub fn without_subscription(notification: &str) -> Result<String, SpliceError> {
     let meta = splice::get_pointer(notification, "/params/_meta");
-    let is_alone = meta.and_then(|meta| text::members(meta).ok());
-    let path: &[&str] = match is_alone.map(|meta| meta.members.len()) {
+    let names_one = meta.filter(|meta| splice::get_member(meta, META_SUBSCRIPTION_ID).is_some());
+    let members = names_one.and_then(|meta| text::members(meta).ok());
+    let path: &[&str] = match members.map(|meta| meta.members.len()) {
         Some(1) => &["params", "_meta"],
         Some(_) => &["params", "_meta", META_SUBSCRIPTION_ID],
         None => return Ok(notification.to_owned()),
@@ -228,6 +229,7 @@ mod tests {
                 without_subscription(&list_changed(ListKind::Tools, Some("7"))).unwrap(),
                 without_subscription(r#"{"params":{"uri":"a","_meta":{"x":1, "io.modelcontextprotocol/subscriptionId":7}}}"#).unwrap(),
                 without_subscription(r#"{"params":{"uri":"a"}}"#).unwrap(),
+                without_subscription(r#"{"params":{"uri":"a","_meta":{"x":1}}}"#).unwrap(),
                 under(r#"{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"a://b"}}"#, "7").unwrap(),
             ]
             .join("\n"),
@@ -239,6 +241,7 @@ mod tests {
         {"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":{}}
         {"params":{"uri":"a","_meta":{"x":1}}}
         {"params":{"uri":"a"}}
+        {"params":{"uri":"a","_meta":{"x":1}}}
         {"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"a://b","_meta":{"io.modelcontextprotocol/subscriptionId":7}}}
         "#
         );

@@ -28,13 +28,16 @@ pub(super) enum Kind {
     Session(Arc<Mailbox>),
 }
 
+/// What callers want, and the way to each.
+pub(super) type Wishes = Table<Arc<Mailbox>>;
+
 /// The callers of a process.
 #[derive(Debug)]
 pub(super) struct Audience {
     kind: Kind,
     /// What the process is told that its client can do, as JSON text.
     capabilities: Box<str>,
-    table: Mutex<Table<Arc<Mailbox>>>,
+    table: Mutex<Wishes>,
 }
 
 impl Audience {
@@ -88,7 +91,7 @@ impl Audience {
 
     /// What callers want. Whoever holds it may queue lines for the process, so that it hears of wishes in the order in
     /// which they were noted; nobody may wait.
-    pub(super) fn table(&self) -> MutexGuard<'_, Table<Arc<Mailbox>>> {
+    pub(super) fn table(&self) -> MutexGuard<'_, Wishes> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -9,8 +9,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use portcullis_protocol::envelope::{self, Message, Request};
 use portcullis_protocol::error::{INTERNAL_ERROR, METHOD_NOT_FOUND, error_body, result_body};
-use portcullis_protocol::listen::{RESOURCE_UPDATED, is_list_changed, updated_uri};
+use portcullis_protocol::listen::{
+    ACKNOWLEDGED, RESOURCE_UPDATED, is_list_changed, updated_uri, without_subscription,
+};
 use portcullis_protocol::params::log_level;
+use portcullis_protocol::revision::Era;
 use serde_json::value::RawValue;
 use tokio::process::ChildStdout;
 
@@ -56,7 +59,15 @@ fn take(process: &Arc<Process>, line: &[u8]) {
         }
         Ok(Message::Notification(notification)) => match &*notification.method {
             PROGRESS => progress(process, text),
+            // It says under which request it listens; there is only the one.
+            ACKNOWLEDGED => {}
             method if is_list_changed(method) => changed(process),
+            RESOURCE_UPDATED if process.era() == Era::Stateless => {
+                match without_subscription(text) {
+                    Ok(text) => told(process, RESOURCE_UPDATED, notification.params, &text),
+                    Err(_) => skip(process, "an update that is about nothing"),
+                }
+            }
             method => told(process, method, notification.params, text),
         },
         Ok(Message::Request(request)) => asked(process, &request, text),

@@ -4,7 +4,7 @@
 //! own accord goes to its audience.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -43,6 +43,8 @@ pub(in crate::upstream) struct Process {
     /// Stops this process alone.
     pub(super) stop: CancellationToken,
     revision: OnceLock<Revision>,
+    /// The request under which it says what callers want to hear, where it has no sessions.
+    listening: Mutex<Option<u64>>,
     began: Instant,
     alive: AtomicBool,
     ending: OnceLock<(Ending, Duration)>,
@@ -58,6 +60,7 @@ impl Process {
             audience: Arc::clone(&order.audience),
             outbox,
             revision: OnceLock::new(),
+            listening: Mutex::default(),
             began: Instant::now(),
             alive: AtomicBool::new(true),
             ending: OnceLock::new(),
@@ -137,6 +140,21 @@ impl Process {
                 upstream: Arc::clone(&self.setup.name),
                 timeout_ms,
             }),
+        }
+    }
+
+    /// It says from now on under this request, if any, what callers want to hear. The request before ends.
+    pub(super) fn listen_under(self: &Arc<Self>, id: Option<u64>) {
+        let mut listening = self
+            .listening
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let former = std::mem::replace(&mut *listening, id);
+        drop(listening);
+        if let Some(former) = former
+            && self.pending.remove(former)
+        {
+            Arc::clone(self).cancel(former);
         }
     }
 

@@ -11,10 +11,10 @@ use portcullis_protocol::bridge::{self, Sender};
 use portcullis_protocol::envelope::{self, Message, Outcome};
 use portcullis_protocol::error::result_body;
 use portcullis_protocol::listen::{self, Filter};
-use portcullis_protocol::params::{LOG_LEVELS, log_level};
 use portcullis_protocol::revision::Era;
-use portcullis_protocol::splice;
+use tokio::sync::mpsc::Permit;
 
+use super::audience::Wishes;
 use super::keeper::Keeper;
 use super::process::Process;
 use super::request;
@@ -25,39 +25,9 @@ use crate::upstream::error::UpstreamError;
 use crate::upstream::outgoing::{CLIENT_INFO, Outgoing};
 use crate::upstream::pending::OnLeave;
 use crate::upstream::waiting::Waiting;
+use crate::upstream::wish::{SET_LEVEL, SUBSCRIBE, UNSUBSCRIBE, level_params, uri_params};
 
-const SET_LEVEL: &str = "logging/setLevel";
-const SUBSCRIBE: &str = "resources/subscribe";
-const UNSUBSCRIBE: &str = "resources/unsubscribe";
 const LISTEN: &str = "subscriptions/listen";
-
-/// A request that says what its caller wants to hear.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Wish<'a> {
-    /// Log messages from that place in [`LOG_LEVELS`] on.
-    Level(usize),
-    /// Updates of this URI, a JSON text.
-    Subscribe(&'a str),
-    /// No more of them.
-    Unsubscribe(&'a str),
-}
-
-impl<'a> Wish<'a> {
-    /// `None` for any other request, and for one that its process may refuse as it came.
-    pub(super) fn of(out: &Outgoing<'a>) -> Option<Self> {
-        let params = out.params?;
-        match out.method {
-            SET_LEVEL => {
-                let level = log_level(params)?;
-                let place = LOG_LEVELS.iter().position(|known| *known == level)?;
-                Some(Self::Level(place))
-            }
-            SUBSCRIBE => splice::get_member(params, "uri").map(Self::Subscribe),
-            UNSUBSCRIBE => splice::get_member(params, "uri").map(Self::Unsubscribe),
-            _ => None,
-        }
-    }
-}
 
 /// Notes a level; the answer under the caller's id. Where there is no process yet, the next one is told.
 pub(super) async fn set_level(
@@ -101,9 +71,6 @@ pub(super) async fn subscribe(
     process: &Arc<Process>,
     (uri, out): (&str, &Outgoing<'_>),
 ) -> Result<Bytes, UpstreamError> {
-    if !hears(process) {
-        return ask(seat, process, out).await;
-    }
     let uri = &*read(process, uri)?;
     seat.join();
     let audience = &seat.keeper.audience;
@@ -120,6 +87,19 @@ pub(super) async fn subscribe(
         )?;
         match need {
             Need::Nothing => return Ok(done(out)),
+            Need::Ask if !hears(process) => {
+                let asked = listen(process, &table, room);
+                return match asked {
+                    Ok(()) => {
+                        table.held(uri, process.number);
+                        Ok(done(out))
+                    }
+                    Err(busy) => {
+                        table.unsubscribe(seat.uid, uri);
+                        Err(busy)
+                    }
+                };
+            }
             Need::Ask => {
                 let asked = request::of_caller(process, seat.uid, out);
                 asked.map(|(waiting, line)| {
@@ -148,15 +128,16 @@ pub(super) async fn unsubscribe(
     process: &Arc<Process>,
     (uri, out): (&str, &Outgoing<'_>),
 ) -> Result<Bytes, UpstreamError> {
-    if !hears(process) {
-        return ask(seat, process, out).await;
-    }
     let uri = &*read(process, uri)?;
     let room = process.room().await?;
     let waiting = {
         let mut table = seat.keeper.audience.table();
         match table.unsubscribe(seat.uid, uri) {
             Need::Nothing => return Ok(done(out)),
+            Need::Ask if !hears(process) => {
+                listen(process, &table, room)?;
+                return Ok(done(out));
+            }
             Need::Ask => {
                 let (waiting, line) = request::of_caller(process, seat.uid, out)?;
                 room.send(line);
@@ -172,9 +153,15 @@ pub(super) async fn unsubscribe(
 pub(super) fn leave(keeper: &Keeper, uid: u64) {
     let mut table = keeper.audience.table();
     let unwanted = table.leave(uid);
-    let Some(process) = keeper.alive().filter(hears) else {
+    let Some(process) = keeper.alive() else {
         return;
     };
+    if !hears(&process) {
+        if !unwanted.is_empty() {
+            listen_now(&process, &table);
+        }
+        return;
+    }
     for uri in unwanted {
         request::forget(&process, UNSUBSCRIBE, &uri_params(&uri));
     }
@@ -185,10 +172,10 @@ pub(super) fn leave(keeper: &Keeper, uid: u64) {
 
 /// Tells a process that has just been started what was wanted of the one before it.
 pub(super) fn renew(process: &Arc<Process>) {
-    if !hears(process) {
-        return listen(process);
-    }
     let mut table = process.audience.table();
+    if !hears(process) {
+        return listen_now(process, &table);
+    }
     if let Some(level) = table.level_due(process.number) {
         request::forget(process, SET_LEVEL, &level_params(level));
     }
@@ -212,12 +199,22 @@ pub(super) fn renew(process: &Arc<Process>) {
     });
 }
 
-/// Without sessions a process has to be asked to say that its lists have changed. Only the lists of the process for all
-/// are anybody's.
-fn listen(process: &Arc<Process>) {
-    match process.audience.scope() {
-        ProcessScope::Shared => {}
-        ProcessScope::Session => return,
+/// A process without sessions is asked for everything at once, in one long request, which takes the place of the one
+/// before. Only the lists of the process for all are anybody's.
+fn listen(
+    process: &Arc<Process>,
+    table: &Wishes,
+    room: Permit<'_, Bytes>,
+) -> Result<(), UpstreamError> {
+    let lists = match process.audience.scope() {
+        ProcessScope::Shared => Filter::lists(),
+        ProcessScope::Session => Filter::default(),
+    };
+    let uris = table.topics().into_iter().map(String::from).collect();
+    let filter = Filter { uris, ..lists };
+    if filter == Filter::default() {
+        process.listen_under(None);
+        return Ok(());
     }
     let sender = Sender {
         revision: process.revision(),
@@ -225,9 +222,19 @@ fn listen(process: &Arc<Process>) {
         capabilities: process.audience.capabilities(),
         log_level: None,
     };
-    let params = listen::params(&Filter::lists());
-    if let Ok(params) = bridge::to_stateless_params(Some(&params), &sender) {
-        request::forget(process, LISTEN, &params);
+    let params = bridge::to_stateless_params(Some(&listen::params(&filter)), &sender);
+    let params = params.map_err(|source| request::untranslatable(&process.setup, source))?;
+    let (waiting, line) = request::of_gateway(process, LISTEN, &params, OnLeave::Stay)?;
+    room.send(line);
+    process.listen_under(Some(waiting.ticket.id));
+    Ok(())
+}
+
+/// As [`listen`], where there is room for it now.
+fn listen_now(process: &Arc<Process>, table: &Wishes) {
+    let listening = process.room_now().map(|room| listen(process, table, room));
+    if !matches!(listening, Some(Ok(()))) {
+        tracing::debug!(upstream = %process.setup.name, "process was not asked what it is to say");
     }
 }
 
@@ -249,20 +256,9 @@ async fn subscribe_again(process: &Arc<Process>, uri: &str) -> Result<(), Upstre
     Ok(())
 }
 
-/// Whether wishes mean anything to a process: without sessions there are none.
+/// Whether wishes are told to a process one by one: without sessions they are not.
 fn hears(process: &Arc<Process>) -> bool {
     process.era() == Era::Session
-}
-
-/// As it came: the process may say that it knows nothing of the kind.
-async fn ask(
-    seat: &Seat,
-    process: &Arc<Process>,
-    out: &Outgoing<'_>,
-) -> Result<Bytes, UpstreamError> {
-    let (waiting, line) = request::of_caller(process, seat.uid, out)?;
-    process.send(line).await?;
-    answer(waiting).await
 }
 
 async fn answer(mut waiting: Waiting) -> Result<Bytes, UpstreamError> {
@@ -283,15 +279,6 @@ fn read(process: &Process, uri: &str) -> Result<String, UpstreamError> {
 
 fn done(out: &Outgoing<'_>) -> Bytes {
     Bytes::from(result_body(out.id, "{}"))
-}
-
-fn level_params(level: usize) -> String {
-    let level = LOG_LEVELS.get(level).copied().unwrap_or_default();
-    format!(r#"{{"level":"{level}"}}"#)
-}
-
-fn uri_params(uri: &str) -> String {
-    format!(r#"{{"uri":{}}}"#, serde_json::Value::from(uri))
 }
 
 fn is_result(answer: &[u8]) -> bool {

@@ -86,6 +86,8 @@ while (message := read()) is not None:
         answer(message)
     elif message["method"] == "notifications/roots/list_changed":
         wishes.append(["list_changed", "roots"])
+    elif message["method"] == "notifications/cancelled" and mode == "stateless":
+        wishes.append(["cancelled"])
 
 while mode == "stubborn":
     signal.pause()

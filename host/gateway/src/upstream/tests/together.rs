@@ -239,6 +239,78 @@ async fn a_process_without_sessions_is_asked_to_say_that_lists_change() {
 }
 
 #[tokio::test]
+async fn a_process_without_sessions_is_asked_for_everything_at_once() {
+    let bed = Bed::with(quick());
+    let spec = json!({"command": ["python3", "-c", PEER], "env": {"MODE": "stateless"}});
+    let upstream = bed.get(spec);
+    let ((first, one), (second, two)) = (Ears::of("{}"), Ears::of("{}"));
+    for (conversation, uri) in [(&one, "test://a"), (&two, "test://a"), (&two, "test://b")] {
+        wish(&upstream, conversation, "resources/subscribe", uri).await;
+    }
+    let mut updates = [updated("test://a"), updated("test://b")];
+    for update in &mut updates {
+        update["params"]["_meta"] = json!({"io.modelcontextprotocol/subscriptionId": 4});
+    }
+    let acknowledged = json!({"method": "notifications/subscriptions/acknowledged", "params": {}});
+    let asked = say(&upstream, json!([acknowledged, updates[0], updates[1]])).await;
+    let listens = |uris: &[&str]| {
+        let mut filter = json!({"toolsListChanged": true, "promptsListChanged": true, "resourcesListChanged": true});
+        if !uris.is_empty() {
+            filter["resourceSubscriptions"] = json!(uris);
+        }
+        json!(["listen", filter])
+    };
+    let cancelled = json!(["cancelled"]);
+    assert_eq!(asked[0], listens(&["test://a"]));
+    assert_eq!(asked[1], cancelled);
+    let mut uris: Vec<String> =
+        serde_json::from_value(asked[2][1]["resourceSubscriptions"].clone()).unwrap();
+    uris.sort();
+    assert_eq!(uris, ["test://a", "test://b"]);
+    assert_eq!((asked.len(), &asked[3]), (4, &cancelled));
+    assert_eq!(heard(&first, 1).await, ["test://a"]);
+    assert_eq!(heard(&second, 2).await, ["test://a", "test://b"]);
+    let told = first.heard();
+    assert_eq!(
+        told[0]["params"],
+        json!({"uri": "test://a"}),
+        "as sessions know it"
+    );
+
+    wish(&upstream, &one, "resources/unsubscribe", "test://a").await;
+    two.close().await;
+    drop(two);
+    let asked = say(&upstream, json!([updates[0]])).await;
+    assert_eq!(asked[4..], [listens(&[]), cancelled]);
+    assert_eq!((first.heard().len(), second.heard().len()), (1, 2));
+    bed.upstreams.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_next_process_without_sessions_listens_to_the_same() {
+    let bed = Bed::with(quick());
+    let spec = json!({"command": ["python3", "-c", PEER], "env": {"MODE": "stateless"}, "process": "session"});
+    let upstream = bed.get(spec);
+    let (ears, conversation) = Ears::of("{}");
+    wish(&upstream, &conversation, "resources/subscribe", "test://a").await;
+    let call = |arguments: Value| {
+        let (upstream, conversation) = (&upstream, &conversation);
+        async move {
+            let params = json!({"name": "info", "arguments": arguments}).to_string();
+            let reply = ask(upstream, conversation, tool(Era::Session, "1", &params)).await?;
+            let mut answer = messages(reply).await.pop().unwrap();
+            Ok::<_, UpstreamError>(answer["result"]["wishes"].take())
+        }
+    };
+    call(json!({"crash": true})).await.unwrap_err();
+    let listened = json!([["listen", {"resourceSubscriptions": ["test://a"]}]]);
+    assert_eq!(call(json!({})).await.unwrap(), listened);
+    call(json!({"after": [updated("test://a")]})).await.unwrap();
+    assert_eq!(heard(&ears, 1).await, ["test://a"]);
+    bed.upstreams.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_changed_list_is_noted_and_told_to_nobody() {
     let bed = Bed::with(quick());
     let upstream = python(&bed);
