@@ -92,7 +92,8 @@ impl Pipeline {
         let held = self.sessions.conversation(call);
         let (mut watched, mut watches) = (Vec::new(), Vec::new());
         for (upstream, uris) in by_upstream {
-            let watch = upstream.watch(held.conversation(), uris.clone(), Arc::clone(&inbox));
+            let caller = (held.conversation(), &*call.headers);
+            let watch = upstream.watch(caller, uris.clone(), Arc::clone(&inbox));
             match watch.await {
                 Ok(watch) => {
                     watched.extend(uris);

@@ -126,19 +126,22 @@ impl HttpUpstream {
         Ok(())
     }
 
-    /// Reads for the inbox what the upstream, which has no sessions, pushes of what the filter names.
+    /// Reads for the inbox what the upstream, which has no sessions, pushes of what the filter names to the caller who has
+    /// sent these headers.
     pub(super) async fn listen(
         &self,
+        headers: &HeaderMap,
         filter: Filter,
-        inbox: Arc<dyn Inbox>,
-        stop: CancellationToken,
+        (inbox, stop): (Arc<dyn Inbox>, CancellationToken),
     ) -> Result<(), UpstreamError> {
         // Nobody is told of what its own token may not see.
-        if self.callers.is_some() {
-            return Err(callers::unknown(&self.wire));
-        }
+        let caller = match &self.callers {
+            Some(callers) => Some(callers.wire(&self.wire, headers)?),
+            None => None,
+        };
+        let wire = caller.as_ref().unwrap_or(&self.wire);
         let speaks = self.speaks().await?;
-        listen::listen(&self.wire, speaks, filter, inbox, stop);
+        listen::listen(wire, speaks, filter, inbox, stop);
         Ok(())
     }
 

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use ::http::HeaderMap;
 use portcullis_protocol::listen::Filter;
 use portcullis_protocol::revision::{Era, Revision};
 use tokio_util::sync::DropGuard;
@@ -13,10 +14,10 @@ use tokio_util::task::TaskTracker;
 
 use super::http::{message_of, result_of};
 use super::outgoing::CAPABILITIES;
+use super::wish::{SUBSCRIBE, uri_params};
 use super::{Conversation, Inbox, Outgoing, Transport, Upstream, UpstreamError};
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
-const SUBSCRIBE: &str = "resources/subscribe";
 
 /// Ends the watching when it is dropped.
 #[derive(Debug)]
@@ -51,13 +52,14 @@ impl Drop for Watch {
 }
 
 impl Upstream {
-    /// Tells the inbox when one of these resources changes, as they are for the caller of that conversation.
+    /// Tells the inbox when one of these resources changes, as they are for the caller of that conversation, who has sent
+    /// these headers.
     ///
     /// # Errors
     /// When the upstream does not answer, or refuses.
     pub async fn watch(
         self: &Arc<Self>,
-        caller: &Conversation,
+        (caller, headers): (&Conversation, &HeaderMap),
         uris: Vec<String>,
         inbox: Arc<dyn Inbox>,
     ) -> Result<Watch, UpstreamError> {
@@ -69,7 +71,8 @@ impl Upstream {
                 uris,
                 ..Filter::default()
             };
-            http.listen(filter, inbox, stop.token().clone()).await?;
+            let to = (inbox, stop.token().clone());
+            http.listen(headers, filter, to).await?;
             return Ok(Watch(Way::Listening { _stop: stop }));
         }
         let conversation = Conversation::default();
@@ -78,7 +81,7 @@ impl Upstream {
             stdio.join(&conversation, caller);
         }
         for uri in uris {
-            self.subscribe(&conversation, &uri).await?;
+            self.subscribe((&conversation, headers), &uri).await?;
         }
         Ok(Watch(Way::Subscribed {
             conversation: Some(conversation),
@@ -88,11 +91,11 @@ impl Upstream {
 
     async fn subscribe(
         self: &Arc<Self>,
-        conversation: &Conversation,
+        (conversation, headers): (&Conversation, &HeaderMap),
         uri: &str,
     ) -> Result<(), UpstreamError> {
         let id = format!("\"pc-watch-{}\"", NEXT_ID.fetch_add(1, Ordering::Relaxed));
-        let params = format!(r#"{{"uri":{}}}"#, serde_json::Value::from(uri));
+        let params = uri_params(uri);
         let out = Outgoing {
             era: Era::Session,
             revision: Revision::newest_of(Era::Session),
@@ -100,7 +103,7 @@ impl Upstream {
             method: SUBSCRIBE,
             params: Some(&params),
             original: None,
-            headers: &http::HeaderMap::new(),
+            headers,
             capabilities: CAPABILITIES,
             log_level: None,
             mirrored: None,

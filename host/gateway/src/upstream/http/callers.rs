@@ -50,7 +50,7 @@ impl Callers {
 }
 
 /// The error of what is asked for nobody in particular.
-pub(super) fn unknown(own: &Wire) -> UpstreamError {
+fn unknown(own: &Wire) -> UpstreamError {
     UpstreamError::Unauthorized {
         upstream: Arc::clone(&own.name),
         source: Arc::new(OauthError::NoSubject),

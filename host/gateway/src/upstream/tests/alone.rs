@@ -322,7 +322,12 @@ async fn who_watches_a_resource_shares_the_process_of_its_caller_and_keeps_it() 
     let [alice, bob] = [(); 2].map(|()| Conversation::stateless("{}"));
     let ears = Ears::open();
     let uris = vec!["test://a".to_owned()];
-    let watch = upstream.watch(&alice, uris, Arc::clone(&ears) as Arc<dyn Inbox>);
+    let headers = HeaderMap::new();
+    let watch = upstream.watch(
+        (&alice, &headers),
+        uris,
+        Arc::clone(&ears) as Arc<dyn Inbox>,
+    );
     let watch = watch.await.unwrap();
     let updated =
         json!({"method": "notifications/resources/updated", "params": {"uri": "test://a"}});
