@@ -371,6 +371,30 @@ async fn a_stateless_client_listens_to_a_command() {
 }
 
 #[tokio::test]
+async fn clients_of_either_kind_watch_resources_of_a_command_without_sessions() {
+    let command = || example_command("cmd", &["--era", "stateless"]);
+    let scene = Scene::of("watch-shared", command()).await;
+    let (peer, mut pushed) = scene.session().await;
+    subscribe(&peer, WATCHED).await;
+    let alice = scene.stateless(&scene.alice);
+    let wanted = json!({ "notifications": { "resourceSubscriptions": [WATCHED] } });
+    let mut listening = Stream::open(alice.build("subscriptions/listen", wanted)).await;
+    touch(&peer).await;
+    let updated = pushed.method(UPDATED).await;
+    assert_eq!(updated["params"], json!({ "uri": WATCHED }));
+    let updated = listening.method(UPDATED).await;
+    assert_eq!(updated["params"]["uri"], WATCHED);
+    let unsubscribed = peer.request("resources/unsubscribe", json!({ "uri": WATCHED }));
+    assert_eq!(unsubscribed.await.result(), json!({}));
+
+    let scene = Scene::of("watch-alone", with_sessions(command())).await;
+    let (peer, _pushed) = scene.session().await;
+    subscribe(&peer, WATCHED).await;
+    let reply = peer.call("cmd__touch_resource", json!({ "uri": WATCHED }));
+    assert_eq!(reply.await.notified(UPDATED), [json!({ "uri": WATCHED })]);
+}
+
+#[tokio::test]
 async fn clients_hear_that_a_command_has_changed_its_tools() {
     let scene = Scene::of("changing", example_command("cmd", &[])).await;
     let (peer, mut pushed) = scene.session().await;

@@ -1,6 +1,7 @@
 //! What stands behind the gateway: real servers over HTTP and stdio, one or several, well and ill.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use portcullis_tests::fakes::{self, Fake};
 use portcullis_tests::mcp::{Era, Peer};
@@ -404,4 +405,33 @@ async fn an_upstream_that_lost_its_session_gets_another() {
         reply.text.contains("\"2\"").then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn who_only_listens_hears_of_an_upstream_that_was_started_again() {
+    let stage = STAGE.get(Stage::set).await;
+    let mut upstream = Upstream::example("again").await;
+    let address = upstream.url().trim_start_matches("http://").to_owned();
+    let address = address.split('/').next().expect("an address").to_owned();
+    let (url, key) = with_upstream(&stage, "again", "up", upstream.spec()).await;
+    let watched = json!({ "uri": "test://watched-resource" });
+    let peer = Peer::connect(Era::Session, &url, &key).await;
+    let mut pushed = peer.listen().await;
+    let subscribed = peer.request("resources/subscribe", watched.clone()).await;
+    assert_eq!(subscribed.result(), json!({}));
+
+    upstream.process().signal("TERM");
+    upstream.process().end().await;
+    let again = Upstream::example_with("again", &["--listen", &address]).await;
+    let direct = Peer::connect(Era::Session, again.url(), "nobody").await;
+    let updated = wait::at_most("an update", async {
+        loop {
+            direct.call("touch_resource", watched.clone()).await;
+            let told = pushed.method("notifications/resources/updated");
+            if let Ok(updated) = tokio::time::timeout(Duration::from_millis(200), told).await {
+                return updated;
+            }
+        }
+    });
+    assert_eq!(updated.await["params"], watched);
 }

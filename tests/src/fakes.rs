@@ -8,6 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::flow::Flow;
 use crate::mcp::{SESSION_REVISION, STATELESS_REVISION};
 use crate::wait;
 
@@ -23,6 +24,8 @@ pub struct Asked {
     pub headers: Vec<(String, String)>,
     /// The JSON-RPC message, or null.
     pub message: Value,
+    /// The same, as it was written.
+    pub text: String,
 }
 
 impl Asked {
@@ -48,6 +51,8 @@ pub enum Answer {
         /// Body.
         body: String,
     },
+    /// 200, in pieces, each written when there is room for it: nobody holds it whole.
+    Flow(Flow),
     /// In full, but not before the gate opens.
     After(Gate, Box<Answer>),
     /// Never, while the connection stays open.
@@ -188,6 +193,7 @@ async fn converse(
                 write.write_all(head.as_bytes()).await?;
                 write.write_all(body.as_bytes()).await?;
             }
+            Answer::Flow(flow) => flow.pour(&mut write).await?,
             // No answer is left behind a gate.
             Answer::Never | Answer::After(..) => std::future::pending().await,
             Answer::HangUp => return Ok(()),
@@ -216,6 +222,7 @@ async fn hear<R: AsyncBufReadExt + Unpin>(read: &mut R) -> std::io::Result<Optio
         method,
         headers,
         message: Value::Null,
+        text: String::new(),
     };
     let length = asked
         .header("content-length")
@@ -224,6 +231,7 @@ async fn hear<R: AsyncBufReadExt + Unpin>(read: &mut R) -> std::io::Result<Optio
     let mut body = vec![0; length];
     read.read_exact(&mut body).await?;
     asked.message = serde_json::from_slice(&body).unwrap_or_default();
+    asked.text = String::from_utf8_lossy(&body).into_owned();
     Ok(Some(asked))
 }
 

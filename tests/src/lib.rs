@@ -16,12 +16,14 @@
 pub mod admin;
 pub mod cli;
 pub mod fakes;
+pub mod flow;
 pub mod forwarder;
 pub mod gateway;
 pub mod guests;
 pub mod heard;
 pub mod load;
 pub mod mcp;
+pub mod memory;
 pub mod oauth;
 pub mod places;
 pub mod process;

@@ -6,7 +6,7 @@
 mod guarded;
 mod server;
 
-pub use guarded::{Guarded, GuardedRules};
+pub use guarded::{Guarded, GuardedRules, WATCHED};
 pub use server::{Asked, AuthorizationServer, ServerRules};
 
 use std::hash::{BuildHasher, Hasher, RandomState};

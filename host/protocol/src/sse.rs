@@ -4,6 +4,15 @@
 //! interpretation" with two differences that a relay needs: an event without data but with an id or a retry time is
 //! reported too (it primes a reader), and an event has a bound on its bytes.
 
+/// A line that is longer is given memory in few steps.
+const LONG_LINE_BYTES: usize = 64 << 10;
+/// The first of them.
+const LONG_LINE_FIRST_BYTES: usize = 1 << 20;
+/// The second. The allocator gives memory of this size back at once, and what is not touched of it is never taken.
+const LONG_LINE_NEXT_BYTES: usize = 8 << 20;
+/// Room for what stands around the data of an event, so that [`into_bytes`] finds it there.
+const FRAME_BYTES: usize = 256;
+
 /// One event.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Event {
@@ -135,7 +144,7 @@ impl Decoder {
             }
             let Some(end) = chunk.iter().position(|byte| matches!(byte, b'\n' | b'\r')) else {
                 self.check_size(self.line.len() + chunk.len())?;
-                self.line.extend_from_slice(chunk);
+                self.extend_line(chunk);
                 return Ok(());
             };
             let (head, tail) = chunk.split_at_checked(end).unwrap_or((chunk, &[]));
@@ -145,12 +154,9 @@ impl Decoder {
             if self.line.is_empty() {
                 self.end_line(head)?;
             } else {
-                let mut line = std::mem::take(&mut self.line);
-                line.extend_from_slice(head);
-                let ended = self.end_line(&line);
-                line.clear();
-                self.line = line;
-                ended?;
+                self.extend_line(head);
+                let line = std::mem::take(&mut self.line);
+                self.end_owned_line(line)?;
             }
         }
         Ok(())
@@ -162,6 +168,39 @@ impl Decoder {
                 event_bytes_max: self.event_bytes_max,
             });
         }
+        Ok(())
+    }
+
+    /// What is untouched of the memory that a line is given costs nothing; what is copied would for a moment be there twice.
+    fn extend_line(&mut self, part: &[u8]) {
+        let len = self.line.len() + part.len();
+        if len > self.line.capacity() && len > LONG_LINE_BYTES {
+            let room = match len {
+                0..LONG_LINE_FIRST_BYTES => LONG_LINE_FIRST_BYTES,
+                LONG_LINE_FIRST_BYTES..LONG_LINE_NEXT_BYTES => LONG_LINE_NEXT_BYTES,
+                _ => len.saturating_mul(2).min(self.event_bytes_max).max(len),
+            };
+            self.line
+                .reserve_exact(room - self.line.len() + FRAME_BYTES);
+        }
+        self.line.extend_from_slice(part);
+    }
+
+    /// A line that came in several pieces; where it is all the data there is, it is not copied.
+    fn end_owned_line(&mut self, mut line: Vec<u8>) -> Result<(), SseError> {
+        if self.at_start || self.pending.data.is_some() || !line.starts_with(b"data:") {
+            let ended = self.end_line(&line);
+            line.clear();
+            self.line = line;
+            return ended;
+        }
+        self.event_bytes += line.len();
+        let field = if line.starts_with(b"data: ") { 6 } else { 5 };
+        line.drain(..field);
+        if line.len() < LONG_LINE_FIRST_BYTES / 2 {
+            line.shrink_to(line.len() + FRAME_BYTES);
+        }
+        self.pending.data = Some(String::from_utf8(line).map_err(|_source| SseError::NotUtf8)?);
         Ok(())
     }
 
@@ -244,6 +283,26 @@ pub fn encode(event: &Event, out: &mut Vec<u8>) {
     }
     data(out, rest);
     out.push(b'\n');
+}
+
+/// As [`encode`], in the memory of the event's data where that is one line.
+#[must_use]
+pub fn into_bytes(mut event: Event) -> Vec<u8> {
+    let data = std::mem::take(&mut event.data);
+    let mut out = Vec::new();
+    if data.contains(['\n', '\r']) {
+        out.reserve(data.len() + 32);
+        encode(&Event { data, ..event }, &mut out);
+        return out;
+    }
+    // The same with no data ends in an empty line of it.
+    encode(&event, &mut out);
+    let frame = out.strip_suffix(b"\n\n").unwrap_or(&out);
+    let mut whole = data.into_bytes();
+    whole.reserve_exact(frame.len() + 2);
+    whole.splice(..0, frame.iter().copied());
+    whole.extend_from_slice(b"\n\n");
+    whole
 }
 
 fn data(out: &mut Vec<u8>, line: &str) {

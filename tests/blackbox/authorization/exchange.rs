@@ -1,8 +1,8 @@
 //! Callers who are known to an upstream themselves: their tokens are exchanged, one by one.
 
 use portcullis_tests::admin::binding;
-use portcullis_tests::mcp::{Era, Peer};
-use portcullis_tests::oauth::AuthorizationServer;
+use portcullis_tests::mcp::{Era, Peer, Stream};
+use portcullis_tests::oauth::{AuthorizationServer, WATCHED};
 use portcullis_tests::stage::Stage;
 use portcullis_tests::tokens::{AUDIENCE, ISSUER, SECRET, token};
 use serde_json::{Value, json};
@@ -137,6 +137,23 @@ async fn a_callers_token_is_shown_to_the_configured_server_alone() {
         (refused.status, &refused.json()["pointer"]),
         (422, &json!("/auth/oauth/issuer"))
     );
+}
+
+#[tokio::test]
+async fn each_caller_watches_with_its_own_token() {
+    let stage = stage().await;
+    let scene = scene(&stage, "watchers").await;
+    scene.guarded.change(|rules| rules.is_stateless = true);
+    for name in ["ann", "ben"] {
+        let peer = Peer::stateless(&scene.url, &known(&scene.server, name));
+        let filter = json!({ "notifications": { "resourceSubscriptions": [WATCHED] } });
+        let listening = peer.build("subscriptions/listen", filter);
+        let mut told = Stream::open(listening).await;
+        let updated = told.method("notifications/resources/updated").await;
+        assert_eq!(updated["params"]["uri"], WATCHED);
+        assert_eq!(updated["params"]["for"], name);
+    }
+    assert_eq!(scene.tokens(EXCHANGE), 2, "one for each");
 }
 
 #[tokio::test]

@@ -14,9 +14,11 @@ use tokio::task::JoinSet;
 
 use super::Listening;
 use super::server::{Access, AuthorizationServer};
-use crate::mcp::SESSION_REVISION;
+use crate::mcp::{SESSION_REVISION, STATELESS_REVISION};
 
 const SCOPE_ALWAYS: &str = "read";
+/// The resource that can be watched.
+pub const WATCHED: &str = "guarded://news";
 
 /// What may be changed while it runs.
 #[derive(Debug, Clone, Default)]
@@ -31,6 +33,8 @@ pub struct GuardedRules {
     pub servers: Option<Vec<String>>,
     /// The resource that it says it is, in place of its URL.
     pub resource: Option<String>,
+    /// Whether it is of the stateless era, where it has a resource to watch as well.
+    pub is_stateless: bool,
 }
 
 /// A running server.
@@ -124,6 +128,11 @@ impl Inner {
     }
 
     fn answer(&self, message: &Value, access: &Access) -> Response {
+        if self.lock().rules.is_stateless
+            && let Some(answer) = stateless(message, access)
+        {
+            return answer;
+        }
         let result = match message["method"].as_str().unwrap_or_default() {
             "initialize" => json!({
                 "protocolVersion": SESSION_REVISION, "capabilities": { "tools": {} },
@@ -157,6 +166,38 @@ impl Inner {
         axum::Json(json!({ "jsonrpc": "2.0", "id": message["id"], "result": result }))
             .into_response()
     }
+}
+
+/// What a server of the stateless era says to the requests that are its own. An update is for whom it is.
+fn stateless(message: &Value, access: &Access) -> Option<Response> {
+    let result = match message["method"].as_str().unwrap_or_default() {
+        "server/discover" => json!({
+            "resultType": "complete", "supportedVersions": [STATELESS_REVISION],
+            "capabilities": { "resources": { "subscribe": true } }, "ttlMs": 0, "cacheScope": "private",
+        }),
+        "resources/list" => json!({
+            "resultType": "complete", "resources": [{ "uri": WATCHED, "name": "news" }],
+            "ttlMs": 0, "cacheScope": "private",
+        }),
+        "subscriptions/listen" => {
+            let meta = json!({ "io.modelcontextprotocol/subscriptionId": message["id"] });
+            let notification = |method: &str, params: Value| {
+                let body = json!({ "jsonrpc": "2.0", "method": method, "params": params });
+                format!("data: {body}\n\n")
+            };
+            let acknowledged = json!({ "_meta": meta, "notifications": {} });
+            let updated = json!({ "_meta": meta, "uri": WATCHED, "for": access.subject });
+            let events = [
+                notification("notifications/subscriptions/acknowledged", acknowledged),
+                notification("notifications/resources/updated", updated),
+            ];
+            let kind = [(header::CONTENT_TYPE, "text/event-stream")];
+            return Some((kind, events.concat()).into_response());
+        }
+        _ => return None,
+    };
+    let body = json!({ "jsonrpc": "2.0", "id": message["id"], "result": result });
+    Some(axum::Json(body).into_response())
 }
 
 async fn metadata(State(inner): State<Arc<Inner>>) -> Response {

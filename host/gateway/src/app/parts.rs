@@ -58,6 +58,10 @@ impl Parts {
             ..SandboxSettings::default()
         })?;
         let upstream_limits = UpstreamLimits {
+            // What a client may be sent whole may be received whole.
+            message_bytes_max: UpstreamLimits::default()
+                .message_bytes_max
+                .max(usize::try_from(settings.limits.sse_event_bytes_max).unwrap_or(usize::MAX)),
             session_processes_max: usize::try_from(settings.limits.session_processes_max)
                 .unwrap_or(usize::MAX),
             ..UpstreamLimits::default()

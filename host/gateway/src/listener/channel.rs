@@ -38,11 +38,11 @@ async fn pass(ticket: &Ticket, id: &str, reply: Reply) {
     let mut is_answered = false;
     while let Some(message) = messages.next().await {
         is_answered |= answers(&message, id);
-        stream.append(&message).await;
+        stream.append(message).await;
     }
     // On a connection of its own a reply that ends is seen to end; here somebody must say so.
     if !is_answered {
-        stream.append(&cut_off(id)).await;
+        stream.append(cut_off(id)).await;
     }
 }
 

@@ -26,7 +26,7 @@ const CHECKED_BYTES_MAX: u64 = 64 << 10;
 pub(super) async fn carry(
     pipeline: &Pipeline,
     call: Permitted,
-    (reply, sent): (UpstreamReply, Sent),
+    (mut reply, sent): (UpstreamReply, Sent),
 ) -> Result<Reply, Refusal> {
     if reply.era != call.era {
         // What one side asks in the course of a call, the other asks in its result.
@@ -34,21 +34,17 @@ pub(super) async fn carry(
     }
     let limits = pipeline.limits;
     let edits = may_edit(&call, reply.era);
-    match (reply.kind, edits) {
-        (ReplyKind::Events, _) => {
+    // A channel carries many replies, so on it each must be what it says it is.
+    let may_pass = reply.kind == ReplyKind::Json && !edits && call.channel.is_none();
+    if may_pass && is_long(&mut reply).await? {
+        return Ok(reply::json(reply.status, Body::Upstream(reply.body)));
+    }
+    match reply.kind {
+        ReplyKind::Events => {
             let incoming = Incoming::new(pipeline, call, reply);
             Ok(streams::of_reply(pipeline, (None, incoming), sent))
         }
-        // A channel carries many replies, so on it each must be what it says it is.
-        (ReplyKind::Json, false)
-            if call.channel.is_none()
-                && reply
-                    .content_length
-                    .is_some_and(|length| length > CHECKED_BYTES_MAX) =>
-        {
-            Ok(reply::json(reply.status, Body::Upstream(reply.body)))
-        }
-        (ReplyKind::Json, _) => {
+        ReplyKind::Json => {
             let (source, status) = (Source::of(&reply, &pipeline.seal), reply.status);
             let body = whole(&mut { reply.body }, limits.event_bytes_max).await?;
             let answer = check(&call, &body)?;
@@ -71,30 +67,50 @@ pub(super) async fn carry(
     }
 }
 
+/// Whether a reply is longer than is worth checking. Where its upstream does not say, the beginning is waited for.
+async fn is_long(reply: &mut UpstreamReply) -> Result<bool, Refusal> {
+    if let Some(length) = reply.content_length {
+        return Ok(length > CHECKED_BYTES_MAX);
+    }
+    let bytes_max = usize::try_from(CHECKED_BYTES_MAX).unwrap_or(usize::MAX);
+    match reply.body.peek(bytes_max).await {
+        Ok(is_whole) => Ok(!is_whole),
+        Err(err) => Err(broken_off(&err)),
+    }
+}
+
 /// All of a body that may not be larger than that.
 pub(super) async fn whole(body: &mut UpstreamBody, bytes_max: usize) -> Result<Bytes, Refusal> {
-    let internal = |message: String| {
-        Refusal::new(
-            StatusCode::BAD_GATEWAY,
-            INTERNAL_ERROR,
-            "upstream-error",
-            message,
-        )
-    };
     match Limited::new(body, bytes_max).collect().await {
         Ok(body) => Ok(body.to_bytes()),
         Err(err) if err.is::<LengthLimitError>() => Err(internal(format!(
-            "the result is larger than {bytes_max} bytes and a policy must see it whole; ask for less"
+            "the result is larger than {bytes_max} bytes and must be seen whole, by a policy or to be put into the words of another protocol version; ask for less"
         ))),
-        Err(err) => {
-            warn!(error = %err, "an upstream's reply broke off");
-            Err(match err.downcast_ref::<UpstreamError>() {
-                Some(UpstreamError::Envelope { .. }) => nonsense(),
-                Some(err) => Refusal::from(err),
-                None => internal("the upstream's reply broke off; try again".into()),
-            })
-        }
+        Err(err) => Err(match err.downcast_ref::<UpstreamError>() {
+            Some(err) => broken_off(err),
+            None => {
+                warn!(error = %err, "an upstream's reply broke off");
+                internal("the upstream's reply broke off; try again".into())
+            }
+        }),
     }
+}
+
+fn broken_off(err: &UpstreamError) -> Refusal {
+    warn!(error = %err, "an upstream's reply broke off");
+    if matches!(err, UpstreamError::Envelope { .. }) {
+        return nonsense();
+    }
+    Refusal::from(err)
+}
+
+fn internal(message: String) -> Refusal {
+    Refusal::new(
+        StatusCode::BAD_GATEWAY,
+        INTERNAL_ERROR,
+        "upstream-error",
+        message,
+    )
 }
 
 /// A reply must be one response, to this very request: its id, and the result where it is one. Only an error may lack

@@ -1,5 +1,6 @@
 //! Messages that travel from an upstream to a client: admitted like those that go up, and under ids of the gateway's.
 
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -25,30 +26,42 @@ pub(super) async fn pass(
     call: &Arc<Call>,
     session: &Session,
     asker: Option<&Asker>,
-    text: &str,
+    text: String,
 ) -> Option<String> {
-    let parsed = envelope::parse_str(text).ok()?;
-    match (&parsed, asker) {
-        (Message::Request(request), Some(asker)) => match admit(call, &parsed, text) {
-            Ok(()) => ask(session, asker, request, text).await,
+    let body = ByteString::from(text);
+    let parsed = envelope::parse_str(&body).ok()?;
+    let passed = match (&parsed, asker) {
+        (Message::Request(request), Some(asker)) => match admit(call, &body) {
+            Ok(()) => Cow::Owned(ask(session, asker, request, &body).await?),
             Err(refusal) => {
                 refuse(asker, request.id, refusal.code, &refusal.message).await;
-                None
+                return None;
             }
         },
         (Message::Notification(notification), _) => {
-            admit(call, &parsed, text).ok()?;
-            notify(session, asker, notification, text)
+            admit(call, &body).ok()?;
+            notify(session, asker, notification, &body)?
         }
-        (Message::Request(_) | Message::Response(_), _) => None,
-    }
+        (Message::Request(_) | Message::Response(_), _) => return None,
+    };
+    let changed = match passed {
+        Cow::Owned(changed) => Some(changed),
+        Cow::Borrowed(_) => None,
+    };
+    changed.or_else(|| text_of(body))
+}
+
+/// The text again, which is only copied where somebody still looks at it.
+fn text_of(body: ByteString) -> Option<String> {
+    String::from_utf8(body.into_bytes().into()).ok()
 }
 
 /// A notification as a client without a session gets to see it: logs only where it wants them, and as severe as that;
 /// changes of lists where it listens for them, and never in a reply.
 pub(super) fn inform(incoming: &Incoming, text: String) -> Option<String> {
     let call = &incoming.call;
-    let parsed = envelope::parse_str(&text).ok()?;
+    let body = ByteString::from(text);
+    let parsed = envelope::parse_str(&body).ok()?;
     let Message::Notification(notification) = &parsed else {
         return None;
     };
@@ -62,8 +75,8 @@ pub(super) fn inform(incoming: &Incoming, text: String) -> Option<String> {
         let severity = |level| LOG_LEVELS.iter().position(|known| *known == level);
         (severity(level) >= severity(wanted)).then_some(())?;
     }
-    admit(call.call(), &parsed, &text).ok()?;
-    Some(text)
+    admit(call.call(), &body).ok()?;
+    text_of(body)
 }
 
 /// A notification about one of these resources, where the chain lets it through.
@@ -77,22 +90,22 @@ pub(super) fn about(call: &Permitted, text: &str, uris: &[String]) -> Option<Str
     if notification.method != listen::RESOURCE_UPDATED || !is_watched {
         return None;
     }
-    admit(call.call(), &parsed, text).ok()?;
+    admit(call.call(), &ByteString::from(text)).ok()?;
     Some(text.to_owned())
 }
 
 /// What the chain says to a message on its way down.
-fn admit(call: &Arc<Call>, parsed: &Message<'_>, text: &str) -> Result<(), Refusal> {
+fn admit(call: &Arc<Call>, body: &ByteString) -> Result<(), Refusal> {
     let chain = &call.generation.chain;
     if !chain.admits() {
         return Ok(());
     }
-    let body = ByteString::from(text);
-    let message = match envelope::parse_str(&body) {
-        Ok(parsed) => call::Message::of(&body, &parsed, None),
+    let message = match envelope::parse_str(body) {
+        Ok(parsed) => call::Message::of(body, &parsed, None),
         // It was read before.
         Err(_) => return Ok(()),
     };
+    let method = message.method.clone();
     let downward = Call {
         message,
         is_from_upstream: true,
@@ -106,7 +119,7 @@ fn admit(call: &Arc<Call>, parsed: &Message<'_>, text: &str) -> Result<(), Refus
         .inspect_err(|refusal| {
             info!(
                 request_id = %call.request_id, tenant = call.generation.tenant, server = call.server.name,
-                method = parsed.method(), outcome = refusal.outcome, reason = %refusal.message,
+                method = method.as_deref(), outcome = refusal.outcome, reason = %refusal.message,
                 "a message to a client was refused"
             );
         })
@@ -115,7 +128,7 @@ fn admit(call: &Arc<Call>, parsed: &Message<'_>, text: &str) -> Result<(), Refus
 /// A question of the gateway's own, for an upstream that asks in results; what the client gets to see.
 pub(super) fn admit_question(call: &Arc<Call>, text: &str) -> Result<(), Refusal> {
     match envelope::parse_str(text) {
-        Ok(parsed) => admit(call, &parsed, text),
+        Ok(_) => admit(call, &ByteString::from(text)),
         Err(_) => Err(super::translate::nonsense()),
     }
 }
@@ -153,23 +166,24 @@ pub(super) async fn enlist(
 }
 
 /// What an upstream tells. Changes of its lists concern the whole catalogue, which tells the client itself.
-fn notify(
+fn notify<'a>(
     session: &Session,
     asker: Option<&Asker>,
     notification: &Notification<'_>,
-    text: &str,
-) -> Option<String> {
+    text: &'a str,
+) -> Option<Cow<'a, str>> {
     if listen::is_list_changed(&notification.method) {
         return None;
     }
     if notification.method != "notifications/cancelled" {
-        return Some(text.to_owned());
+        return Some(Cow::Borrowed(text));
     }
     let theirs = notification
         .params
         .and_then(|params| splice::get_member(params.get(), "requestId"))?;
     let ours = session.questions.withdrawn(asker?, theirs)?;
-    splice::set_path(text, &["params", "requestId"], &ours).ok()
+    let told = splice::set_path(text, &["params", "requestId"], &ours).ok()?;
+    Some(Cow::Owned(told))
 }
 
 /// Tells an upstream that nobody will answer.

@@ -169,9 +169,9 @@ impl Pushes {
         let Some(call) = self.call(&session) else {
             return;
         };
-        let passed = downward::pass(&call, &session, from.as_ref(), &message).await;
+        let passed = downward::pass(&call, &session, from.as_ref(), message).await;
         if let Some(message) = passed {
-            session.pushed.append(&message).await;
+            session.pushed.append(message).await;
         }
     }
 }

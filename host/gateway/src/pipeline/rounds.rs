@@ -362,7 +362,7 @@ async fn ask_all(
         let ours = downward::enlist(session, asker, "0", None).await;
         let question = rounds::as_request(&ours, request).ok_or_else(super::translate::nonsense)?;
         downward::admit_question(call.call(), &question)?;
-        log.append(&question).await;
+        log.append(question).await;
         waiting.push(async move { Ok((key.clone(), read_answer(answer.await.ok())?)) });
     }
     try_join_all(waiting).await

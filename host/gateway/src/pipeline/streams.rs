@@ -103,6 +103,8 @@ async fn write(
     log: &EventLog,
 ) {
     loop {
+        // Nothing is fetched that would have to wait here.
+        log.room().await;
         let came = match first.take() {
             Some(came) => came,
             None => incoming.next().await,
@@ -110,9 +112,9 @@ async fn write(
         let last = match came {
             Came::Message(message) | Came::Question(message) => {
                 let call = incoming.call.call();
-                let passed = downward::pass(call, session, incoming.asker.as_ref(), &message).await;
+                let passed = downward::pass(call, session, incoming.asker.as_ref(), message).await;
                 if let Some(passed) = passed {
-                    log.append(&passed).await;
+                    log.append(passed).await;
                 }
                 continue;
             }
@@ -137,7 +139,7 @@ async fn write(
             Came::Failed(refusal) => incoming.refusal(&refusal),
             Came::Nothing => incoming.refusal(&ended_early()),
         };
-        return log.append(&last).await;
+        return log.append(last).await;
     }
 }
 
@@ -181,7 +183,5 @@ fn passing(
 
 /// A message as an event without an id.
 pub(super) fn encoded(message: String) -> Bytes {
-    let mut out = Vec::with_capacity(message.len() + 16);
-    sse::encode(&Event::message(message), &mut out);
-    out.into()
+    sse::into_bytes(Event::message(message)).into()
 }

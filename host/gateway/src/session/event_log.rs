@@ -144,30 +144,51 @@ impl EventLog {
 
     /// Adds a message, under an id of the stream's own. Waits while a reader has enough to read. After the end it is
     /// dropped.
-    pub async fn append(&self, message: &str) {
+    pub async fn append(&self, message: impl Into<String>) {
+        let mut message = Some(message.into());
+        while let Some(unsent) = message.take() {
+            message = self.try_append(unsent);
+            if message.is_some() {
+                self.room().await;
+            }
+        }
+        self.appended.notify_waiters();
+    }
+
+    /// Gives the message back where there is no room.
+    fn try_append(&self, message: String) -> Option<String> {
+        let mut state = self.lock();
+        if self.is_full(&state) {
+            return Some(message);
+        }
+        let number = state.next;
+        state.push(self.event(number, message), self.kept);
+        None
+    }
+
+    /// Waits while a reader has enough to read.
+    pub async fn room(&self) {
         loop {
             let mut taken = std::pin::pin!(self.taken.notified());
             taken.as_mut().enable();
-            {
-                let mut state = self.lock();
-                let is_full = state.next - state.unread >= self.bounds.events_max as u64
-                    || state.unread_bytes >= self.bounds.bytes_max;
-                if state.is_ended || !(state.is_read && is_full) {
-                    let number = state.next;
-                    state.push(self.event(number, message), self.kept);
-                    break;
-                }
+            if !self.is_full(&self.lock()) {
+                return;
             }
             taken.await;
         }
-        self.appended.notify_waiters();
+    }
+
+    fn is_full(&self, state: &State) -> bool {
+        let is_full = state.next - state.unread >= self.bounds.events_max as u64
+            || state.unread_bytes >= self.bounds.bytes_max;
+        !state.is_ended && state.is_read && is_full
     }
 
     /// Adds a message at once, whether or not there is room: for who reads the stream, and must not wait for itself.
     pub fn append_now(&self, message: &str) {
         let mut state = self.lock();
         let number = state.next;
-        state.push(self.event(number, message), self.kept);
+        state.push(self.event(number, message.to_owned()), self.kept);
         drop(state);
         self.appended.notify_waiters();
     }
@@ -212,7 +233,7 @@ impl EventLog {
         }
     }
 
-    fn event(&self, number: u64, message: &str) -> Event {
+    fn event(&self, number: u64, message: String) -> Event {
         let is_kept = self.kept.events_max > 0;
         let stream = self.stream;
         Event {
@@ -234,8 +255,7 @@ impl State {
         }
         let number = self.next;
         self.next += 1;
-        let mut encoded = Vec::with_capacity(event.data.len() + 32);
-        sse::encode(&event, &mut encoded);
+        let encoded = sse::into_bytes(event);
         self.kept_bytes += encoded.len();
         self.unread_bytes += encoded.len();
         self.kept.push_back(Kept {

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::StatusCode;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt as _;
 use portcullis_protocol::revision::Era;
 
 use super::asker::Asker;
@@ -106,6 +107,23 @@ impl UpstreamBody {
             abandon: None,
             flight: None,
         }
+    }
+
+    /// Reads at most about so much of it, and puts it back; says whether that is all of it.
+    ///
+    /// # Errors
+    /// When it breaks off.
+    pub async fn peek(&mut self, bytes_max: usize) -> Result<bool, UpstreamError> {
+        let mut read: Vec<u8> = Vec::new();
+        while read.len() <= bytes_max {
+            let Some(frame) = self.frame().await else {
+                break;
+            };
+            read.extend_from_slice(&frame?.into_data().unwrap_or_default());
+        }
+        let is_whole = self.is_end_stream();
+        self.first = Some(Bytes::from(read)).filter(|read| !read.is_empty());
+        Ok(is_whole)
     }
 
     /// Whose it is.
@@ -217,8 +235,6 @@ where
     B: Body<Data = Bytes> + Unpin,
     UpstreamError: FromBody<B::Error>,
 {
-    use http_body_util::BodyExt as _;
-
     let mut whole = Bytes::new();
     let mut more: Vec<u8> = Vec::new();
     while let Some(frame) = body.frame().await {

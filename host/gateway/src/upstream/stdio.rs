@@ -27,6 +27,7 @@ mod seat;
 mod stderr;
 mod supervise;
 mod table;
+mod torn;
 mod wishes;
 
 pub(super) use process::Process;

@@ -196,6 +196,28 @@ fn stream() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
 }
 
+#[test]
+fn a_long_event_is_neither_copied_nor_given_more_memory_than_it_may_have() {
+    let bytes_max = 12 << 20;
+    let mut decoder = Decoder::new(bytes_max);
+    let data = "x".repeat(bytes_max - "data: ".len());
+    for piece in format!("data: {data}").as_bytes().chunks(100_000) {
+        decoder.push(piece).unwrap();
+    }
+    assert!(decoder.line.capacity() <= bytes_max + FRAME_BYTES);
+    let (held, capacity) = (decoder.line.as_ptr(), decoder.line.capacity());
+    decoder.push(b"\n\n").unwrap();
+    let event = decoder.next_event().unwrap();
+    assert!(event.data == data);
+    let event = Event {
+        id: Some("1-2".to_owned()),
+        ..event
+    };
+    let encoded = into_bytes(event);
+    assert_eq!((encoded.as_ptr(), encoded.capacity()), (held, capacity));
+    assert!(encoded.starts_with(b"id: 1-2\ndata: xx") && encoded.ends_with(b"x\n\n"));
+}
+
 proptest! {
     #[test]
     fn chunks_do_not_matter(stream in stream(), cuts in prop::collection::vec(1..9_usize, 1..8), max in 4..64_usize) {
@@ -212,6 +234,13 @@ proptest! {
         }
         prop_assert_eq!(decode(chunks, max), whole.clone());
         prop_assert_eq!(decode(stream.chunks(1), max), whole);
+    }
+
+    #[test]
+    fn in_the_memory_of_the_data_the_same_is_written(event in event()) {
+        let mut out = Vec::new();
+        encode(&event, &mut out);
+        prop_assert_eq!(into_bytes(event), out);
     }
 
     #[test]

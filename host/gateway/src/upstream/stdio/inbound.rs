@@ -20,8 +20,10 @@ use tokio::process::ChildStdout;
 use super::audience::Kind;
 use super::lines::{Line, Lines};
 use super::process::{self, Process};
+use super::torn;
 use crate::model::ProcessScope;
 use crate::upstream::asker::Asker;
+use crate::upstream::error::UpstreamError;
 use crate::upstream::mailbox::Undelivered;
 use crate::upstream::pending::Told;
 use crate::upstream::restore::PROGRESS;
@@ -34,7 +36,11 @@ pub(super) async fn read(process: &Arc<Process>, stdout: ChildStdout) {
     loop {
         match lines.next().await {
             Ok(Some(Line::Whole(line))) => take(process, line),
-            Ok(Some(Line::TooLong(_))) => skip(process, "a line that is too long"),
+            Ok(Some(Line::TooLong { head, tail })) => {
+                let id = torn::id(head, tail).map(str::to_owned);
+                skip(process, "a line that is too long");
+                cut_off(process, id);
+            }
             Ok(None) => return,
             Err(error) => {
                 tracing::debug!(upstream = %process.setup.name, %error, "output of the process cannot be read");
@@ -72,6 +78,23 @@ fn take(process: &Arc<Process>, line: &[u8]) {
         },
         Ok(Message::Request(request)) => asked(process, &request, text),
         Err(_) => skip(process, "a line that is no JSON-RPC message"),
+    }
+}
+
+/// Whoever waits for a response that is too long waits in vain, and is told so.
+fn cut_off(process: &Process, id: Option<String>) {
+    let error = UpstreamError::TooLarge {
+        upstream: Arc::clone(&process.setup.name),
+        bytes_max: process.setup.limits.message_bytes_max,
+    };
+    let Some(id) = id.and_then(|id| RawValue::from_string(id).ok()) else {
+        return;
+    };
+    let body = error_body(Some(&id), error.code(), &error.public_message(), None);
+    if let Ok(text) = std::str::from_utf8(&body)
+        && process.pending.respond(Some(&id), text)
+    {
+        tracing::warn!(%error, "a response is cut off");
     }
 }
 

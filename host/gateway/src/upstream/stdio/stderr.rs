@@ -13,7 +13,11 @@ pub(super) async fn log(upstream: &str, stderr: ChildStderr, limits: &UpstreamLi
     let mut second = Instant::now();
     let (mut logged, mut dropped) = (0_u32, 0_u64);
     while let Ok(Some(line)) = lines.next().await {
-        let (Line::Whole(line) | Line::TooLong(line)) = line;
+        let (Line::Whole(line)
+        | Line::TooLong {
+            head: line,
+            tail: _,
+        }) = line;
         if second.elapsed() >= Duration::from_secs(1) {
             if dropped > 0 {
                 tracing::debug!(upstream, dropped, "lines of standard error were dropped");
