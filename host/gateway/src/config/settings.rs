@@ -123,7 +123,7 @@ pub struct Limits {
     pub session_processes_max: u64,
     /// Longest time from a request to the beginning of its reply, in milliseconds.
     pub request_timeout_ms: u64,
-    /// Largest single event of a streamed reply, in bytes.
+    /// Largest single event of a streamed reply, and largest result that has to be read whole, in bytes.
     pub sse_event_bytes_max: u64,
     /// A stream that is quiet for this long gets a comment that keeps it open, in seconds.
     pub sse_keep_alive_s: u64,

@@ -412,7 +412,7 @@ mod tests {
         let sessions = sessions(10, Duration::from_secs(60));
         let other = ("acme", "other");
         for at in [AT, other, ("globex", "tools")] {
-            sessions.open(at, "alice", OPENING).unwrap();
+            sessions.open((at, "alice"), OPENING, |_| true).unwrap();
             let _ = sessions.stateless(at, "bob", "{}");
         }
         assert!(sessions.expire(|_, _| true).is_empty());
