@@ -82,12 +82,12 @@ impl Form {
     }
 }
 
-/// Many small events, many as large as they may be, and both forms of JSON.
+/// Both forms of JSON, and events up to half as large as they may be: one goes out while the next comes in.
 const FORMS: [Form; 4] = [
     Form::Measured,
     Form::Chunked,
     Form::Events(MIB),
-    Form::Events(4 * MIB - 1_024),
+    Form::Events(2 * MIB),
 ];
 
 /// An upstream of one era whose tools are the flows.
@@ -127,7 +127,7 @@ const TOOLS: [&str; 6] = ["flow-0", "flow-1", "flow-2", "flow-3", "flow-4", "sma
 
 /// A gateway with one tenant, whose chain lets everybody in.
 struct Scene {
-    gateway: Gateway,
+    _gateway: Gateway,
     upstream: Fake,
     peer: Peer,
     memory: Memory,
@@ -154,7 +154,7 @@ impl Scene {
         );
         let memory = Memory::watch(gateway.process());
         Self {
-            gateway,
+            _gateway: gateway,
             upstream,
             peer,
             memory,
