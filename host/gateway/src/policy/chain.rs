@@ -9,9 +9,6 @@ use crate::refusal::Refusal;
 
 use super::{Bound, Permitted};
 
-/// A transform may change a call, and another may change it again; each change is admitted. This bounds the rounds.
-const CHANGES_MAX: usize = 16;
-
 /// A tenant's policies, compiled and configured.
 pub struct Chain {
     steps: [Vec<Arc<Bound>>; Hook::ALL.len()],
@@ -127,15 +124,12 @@ impl Chain {
         Ok(None)
     }
 
-    /// New arguments, where a transform asks for them; what changed is admitted again.
+    /// New arguments, where a transform asks for them; what changed is admitted again, before the next transform sees it.
     ///
     /// # Errors
     /// As [`Chain::admit`].
     pub fn transform_call(&self, mut call: Permitted) -> Result<Permitted, Refusal> {
-        for bound in self
-            .step(Hook::TransformCall, &call.0.clone())
-            .take(CHANGES_MAX)
-        {
+        for bound in self.step(Hook::TransformCall, &call.0.clone()) {
             let view: Arc<dyn CallView> = Arc::<Call>::clone(call.call());
             if let Some(Some(arguments)) = bound.run(Hook::TransformCall, &call, |hooks| {
                 hooks.transform_call(&view)
