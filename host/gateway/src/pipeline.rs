@@ -49,7 +49,7 @@ pub struct WalkLimits {
     pub event_bytes_max: usize,
     /// How long a stream may be quiet before a comment keeps it open.
     pub keep_alive: Duration,
-    /// How long a streamed reply may take, whatever comes meanwhile.
+    /// How long a reply may take from its beginning to its end, whatever comes meanwhile.
     pub stream_time_max: Duration,
     /// How often a WebSocket is asked whether its client is there.
     pub websocket_ping: Duration,

@@ -8,6 +8,7 @@ mod attach;
 mod channel;
 mod event_log;
 mod live;
+mod meters;
 mod questions;
 mod store;
 
@@ -15,5 +16,6 @@ pub use attach::Held;
 pub use channel::{ChannelError, Ticket};
 pub use event_log::{EventLog, LogBounds, LogReader, Position};
 pub use live::{Opening, Session};
+pub use meters::SessionMeters;
 pub use questions::{Question, Questions};
 pub use store::{SessionError, SessionLimits, Sessions};

@@ -279,14 +279,19 @@ const SESSION_METHODS: &[&str] = &[
     "tasks/cancel",
 ];
 
+/// The methods of the requests that a client of an era may send to a server.
+#[must_use]
+pub const fn methods(era: Era) -> &'static [&'static str] {
+    match era {
+        Era::Session => SESSION_METHODS,
+        Era::Stateless => STATELESS_METHODS,
+    }
+}
+
 /// Whether a request with this method exists in an era, from a client to a server.
 #[must_use]
 pub fn knows_method(era: Era, method: &str) -> bool {
-    let known = match era {
-        Era::Session => SESSION_METHODS,
-        Era::Stateless => STATELESS_METHODS,
-    };
-    known.contains(&method)
+    methods(era).contains(&method)
 }
 
 /// Whether a method's result carries `ttlMs` and `cacheScope` in revisions that have cache hints.

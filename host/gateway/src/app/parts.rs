@@ -21,7 +21,7 @@ use crate::policy::services::{JwksTiming, ServicesParts, SharedServices};
 use crate::policy::{Binder, Sandboxed};
 use crate::router::Keeper;
 use crate::seal::Seal;
-use crate::session::{LogBounds, SessionLimits, Sessions};
+use crate::session::{LogBounds, SessionLimits, SessionMeters, Sessions};
 use crate::state::{Clock, StateBounds, StateRoom};
 use crate::store::SqliteStore;
 use crate::telemetry::Metrics;
@@ -99,21 +99,13 @@ impl Parts {
             memory_bytes_max: settings.sandbox.memory_bytes_max,
             shadows: Arc::default(),
         };
-        let limits = SessionLimits {
-            sessions_max: usize::try_from(settings.limits.sessions_max).unwrap_or(usize::MAX),
-            ttl: Duration::from_secs(settings.limits.session_ttl_s),
-            log: LogBounds {
-                events_max: usize::try_from(settings.limits.stream_events_max)
-                    .unwrap_or(usize::MAX),
-                bytes_max: usize::try_from(settings.limits.stream_bytes_max).unwrap_or(usize::MAX),
-            },
-            channel_messages_max: usize::try_from(settings.limits.connection_messages_max)
-                .unwrap_or(usize::MAX),
-        };
         Ok(Self {
             store,
             registry: Arc::new(Registry::new(workshop, settings.default_server.clone())),
-            sessions: Arc::new(Sessions::new(limits, metrics.sessions.clone())),
+            sessions: Arc::new(Sessions::new(
+                session_limits(settings),
+                SessionMeters::register(metrics.registry())?,
+            )),
             ready: Arc::new(AtomicBool::new(false)),
             metrics,
             upstreams,
@@ -202,6 +194,20 @@ fn compile_limits(settings: &config::SandboxSettings, sizing: Sizing) -> Compile
         output_bytes_max: settings.compile_output_bytes_max,
         concurrent_max: usize::try_from(settings.compiles_max).unwrap_or(usize::MAX),
         ..CompileLimits::default()
+    }
+}
+
+/// What sessions may take.
+fn session_limits(settings: &Settings) -> SessionLimits {
+    SessionLimits {
+        sessions_max: usize::try_from(settings.limits.sessions_max).unwrap_or(usize::MAX),
+        ttl: Duration::from_secs(settings.limits.session_ttl_s),
+        log: LogBounds {
+            events_max: usize::try_from(settings.limits.stream_events_max).unwrap_or(usize::MAX),
+            bytes_max: usize::try_from(settings.limits.stream_bytes_max).unwrap_or(usize::MAX),
+        },
+        channel_messages_max: usize::try_from(settings.limits.connection_messages_max)
+            .unwrap_or(usize::MAX),
     }
 }
 

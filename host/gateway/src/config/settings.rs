@@ -127,7 +127,7 @@ pub struct Limits {
     pub sse_event_bytes_max: u64,
     /// A stream that is quiet for this long gets a comment that keeps it open, in seconds.
     pub sse_keep_alive_s: u64,
-    /// Longest time of a streamed reply, whatever comes meanwhile, in seconds.
+    /// Longest time of a reply from its beginning to its end, whatever comes meanwhile, in seconds.
     pub stream_time_max_s: u64,
     /// Most events that are kept of one stream for a client that comes back to it.
     pub stream_events_max: u64,

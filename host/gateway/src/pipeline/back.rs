@@ -15,9 +15,9 @@ use crate::refusal::Refusal;
 use crate::upstream::{ReplyKind, UpstreamBody, UpstreamError, UpstreamReply};
 
 use super::ask::Sent;
-use super::incoming::Incoming;
+use super::incoming::{Incoming, endless};
 use super::translate::{Source, edit, edit_error, may_edit, nonsense};
-use super::{Pipeline, rounds, streams};
+use super::{Pipeline, WalkLimits, rounds, streams};
 
 /// Replies up to this size are checked to be JSON-RPC even where no policy wants them; larger ones stream through.
 const CHECKED_BYTES_MAX: u64 = 64 << 10;
@@ -37,7 +37,8 @@ pub(super) async fn carry(
     // A channel carries many replies, so on it each must be what it says it is.
     let may_pass = reply.kind == ReplyKind::Json && !edits && call.channel.is_none();
     if may_pass && is_long(&mut reply).await? {
-        return Ok(reply::json(reply.status, Body::Upstream(reply.body)));
+        let body = Body::passed(reply.body, limits.stream_time_max);
+        return Ok(reply::json(reply.status, body));
     }
     match reply.kind {
         ReplyKind::Events => {
@@ -46,7 +47,7 @@ pub(super) async fn carry(
         }
         ReplyKind::Json => {
             let (source, status) = (Source::of(&reply, &pipeline.seal), reply.status);
-            let body = whole(&mut { reply.body }, limits.event_bytes_max).await?;
+            let body = whole(&mut { reply.body }, limits).await?;
             let answer = check(&call, &body)?;
             let edited = match (edits, answer) {
                 (true, (Some(id), Some(result))) => {
@@ -79,9 +80,14 @@ async fn is_long(reply: &mut UpstreamReply) -> Result<bool, Refusal> {
     }
 }
 
-/// All of a body that may not be larger than that.
-pub(super) async fn whole(body: &mut UpstreamBody, bytes_max: usize) -> Result<Bytes, Refusal> {
-    match Limited::new(body, bytes_max).collect().await {
+/// All of a body that may not be larger than an event, nor take longer than a stream.
+pub(super) async fn whole(body: &mut UpstreamBody, limits: WalkLimits) -> Result<Bytes, Refusal> {
+    let bytes_max = limits.event_bytes_max;
+    let all = Limited::new(body, bytes_max).collect();
+    let Ok(all) = tokio::time::timeout(limits.stream_time_max, all).await else {
+        return Err(endless(limits));
+    };
+    match all {
         Ok(body) => Ok(body.to_bytes()),
         Err(err) if err.is::<LengthLimitError>() => Err(internal(format!(
             "the result is larger than {bytes_max} bytes and must be seen whole, by a policy or to be put into the words of another protocol version; ask for less"

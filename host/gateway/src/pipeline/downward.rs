@@ -1,4 +1,5 @@
-//! Messages that travel from an upstream to a client: admitted like those that go up, and under ids of the gateway's.
+//! Messages that travel from an upstream to a client: admitted like those that go up, once each, and under ids of the
+//! gateway's.
 
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
@@ -38,6 +39,8 @@ pub(super) async fn pass(
                 return None;
             }
         },
+        // It concerns the whole catalogue, which tells the client itself.
+        (Message::Notification(told), _) if listen::is_list_changed(&told.method) => None,
         (Message::Notification(notification), _) => {
             admit(call, &body).ok()?;
             notify(session, asker, notification, &body)?
@@ -125,8 +128,8 @@ fn admit(call: &Arc<Call>, body: &ByteString) -> Result<(), Refusal> {
         })
 }
 
-/// A question of the gateway's own, for an upstream that asks in results; what the client gets to see.
-pub(super) fn admit_question(call: &Arc<Call>, text: &str) -> Result<(), Refusal> {
+/// What the chain says to a message that the gateway has written, for an upstream or of its catalogue.
+pub(super) fn admit_own(call: &Arc<Call>, text: &str) -> Result<(), Refusal> {
     match envelope::parse_str(text) {
         Ok(_) => admit(call, &ByteString::from(text)),
         Err(_) => Err(super::translate::nonsense()),
@@ -165,16 +168,13 @@ pub(super) async fn enlist(
     ours
 }
 
-/// What an upstream tells. Changes of its lists concern the whole catalogue, which tells the client itself.
+/// What an upstream tells.
 fn notify<'a>(
     session: &Session,
     asker: Option<&Asker>,
     notification: &Notification<'_>,
     text: &'a str,
 ) -> Option<Cow<'a, str>> {
-    if listen::is_list_changed(&notification.method) {
-        return None;
-    }
     if notification.method != "notifications/cancelled" {
         return Some(Cow::Borrowed(text));
     }

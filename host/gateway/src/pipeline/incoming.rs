@@ -23,10 +23,9 @@ use crate::refusal::Refusal;
 use crate::seal::Seal;
 use crate::upstream::{Asker, ReplyKind, UpstreamBody, UpstreamReply};
 
-use super::Pipeline;
 use super::back::whole;
 use super::translate::{Source, edit, edit_error, nonsense};
-use super::{downward, rounds};
+use super::{Pipeline, WalkLimits, downward, rounds};
 
 /// What came next.
 pub(super) enum Came {
@@ -56,7 +55,7 @@ pub(super) struct Incoming {
     source: Source,
     body: UpstreamBody,
     form: Form,
-    event_bytes_max: usize,
+    limits: WalkLimits,
     failed: Option<Refusal>,
     /// What its upstream is still to be told.
     owed: Option<Bytes>,
@@ -79,7 +78,7 @@ const FRUITLESS_MAX: u32 = 5;
 
 impl Incoming {
     pub(super) fn new(pipeline: &Pipeline, call: Permitted, reply: UpstreamReply) -> Self {
-        Self::again(call, reply, &pipeline.seal, pipeline.limits.event_bytes_max)
+        Self::again(call, reply, &pipeline.seal, pipeline.limits)
     }
 
     /// Of a call that was made again.
@@ -87,11 +86,11 @@ impl Incoming {
         call: Permitted,
         reply: UpstreamReply,
         seal: &Arc<Seal>,
-        event_bytes_max: usize,
+        limits: WalkLimits,
     ) -> Self {
         let source = Source::of(&reply, seal);
         let form = match reply.kind {
-            ReplyKind::Events => Form::Events(Decoder::new(event_bytes_max)),
+            ReplyKind::Events => Form::Events(Decoder::new(limits.event_bytes_max)),
             ReplyKind::Json => Form::Single,
         };
         Self {
@@ -102,7 +101,7 @@ impl Incoming {
             source,
             body: reply.body,
             form,
-            event_bytes_max,
+            limits,
             failed: None,
             owed: None,
             last_event_id: None,
@@ -175,7 +174,7 @@ impl Incoming {
                 && let Err(err) = decoder.push(&data)
             {
                 warn!(request_id = %self.call.request_id, error = %err, "an upstream's stream is cut off");
-                self.failed = Some(too_large(self.event_bytes_max));
+                self.failed = Some(too_large(self.limits.event_bytes_max));
             }
         }
     }
@@ -204,7 +203,7 @@ impl Incoming {
     }
 
     async fn single(&mut self) -> Came {
-        match whole(&mut self.body, self.event_bytes_max).await {
+        match whole(&mut self.body, self.limits).await {
             Ok(body) => match String::from_utf8(body.to_vec()) {
                 Ok(text) => sort(&self.call, &self.source, self.sent_id.as_deref(), text)
                     .unwrap_or_else(|| Came::Failed(nonsense())),
@@ -233,7 +232,7 @@ impl Incoming {
         match resumed {
             Ok(Some(body)) => {
                 self.body = body;
-                self.form = Form::Events(Decoder::new(self.event_bytes_max));
+                self.form = Form::Events(Decoder::new(self.limits.event_bytes_max));
                 true
             }
             Ok(None) => false,
@@ -306,6 +305,19 @@ fn whole_text(body: Vec<u8>) -> String {
 pub(super) fn ended_early() -> Refusal {
     Refusal {
         message: "the upstream's reply ended before its result; call again".into(),
+        ..nonsense()
+    }
+}
+
+/// What the caller learns of a reply that does not come to its end.
+pub(super) fn endless(limits: WalkLimits) -> Refusal {
+    let message = format!(
+        "the upstream's reply took longer than {} s, and was given up; ask for less",
+        limits.stream_time_max.as_secs()
+    );
+    Refusal {
+        status: StatusCode::GATEWAY_TIMEOUT,
+        message: message.into(),
         ..nonsense()
     }
 }

@@ -17,6 +17,7 @@ use crate::listener::Reply;
 use crate::listener::reply;
 use crate::policy::Permitted;
 use crate::refusal::Refusal;
+use crate::router::Edition;
 use crate::session::{Position, Session, Sessions};
 use crate::telemetry::RequestId;
 use crate::tenancy::Registry;
@@ -32,7 +33,7 @@ impl Pipeline {
         let session = self
             .sessions
             .open_channel(at, call.principal(), |id| call.suits(id))?;
-        self.take_pushes(call, &session);
+        let pushes = self.take_pushes(call, &session);
         let held = HeldOpen {
             sessions: Arc::clone(&self.sessions),
             tracker: self.tracker.clone(),
@@ -40,7 +41,7 @@ impl Pipeline {
         };
         self.keeper.keep(&call.server);
         let (edition, keep_alive) = (call.server.catalogue.edition(), self.limits.keep_alive);
-        let body = streams::of_pushes((&session, None), Some(held), edition, keep_alive);
+        let body = streams::of_pushes((&session, None), (pushes, Some(held)), edition, keep_alive);
         let mut opened = reply::events(body);
         opened.extensions_mut().insert(session);
         Ok(opened)
@@ -52,7 +53,7 @@ impl Pipeline {
         let session = call.session.get().ok_or_else(|| {
             Refusal::invalid("a stream belongs to a session; send its id in `Mcp-Session-Id`")
         })?;
-        self.take_pushes(call, session);
+        let pushes = self.take_pushes(call, session);
         let last_event_id = call.headers.get(LAST_EVENT_ID);
         let position = last_event_id
             .and_then(|id| id.to_str().ok())
@@ -66,7 +67,7 @@ impl Pipeline {
             }
             None => {
                 let edition = call.server.catalogue.edition();
-                streams::of_pushes((session, position), None, edition, keep_alive)
+                streams::of_pushes((session, position), (pushes, None), edition, keep_alive)
             }
         };
         Ok(reply::events(body))
@@ -75,13 +76,14 @@ impl Pipeline {
 
 impl Pipeline {
     /// From now on, what the session's upstreams push waits for its client, within the bounds of its stream.
-    pub(super) fn take_pushes(&self, call: &Permitted, session: &Arc<Session>) {
-        let pushes = Pushes {
+    pub(super) fn take_pushes(&self, call: &Permitted, session: &Arc<Session>) -> Arc<Pushes> {
+        let pushes = Arc::new(Pushes {
             session: Arc::downgrade(session),
             registry: Arc::clone(&self.registry),
             opened: Opened::by(call),
-        };
-        session.conversation.listen(Arc::new(pushes));
+        });
+        session.conversation.listen(Arc::<Pushes>::clone(&pushes));
+        pushes
     }
 }
 
@@ -98,8 +100,8 @@ impl Drop for HeldOpen {
     }
 }
 
-/// Takes what upstreams push for one session. It does not keep the session alive.
-struct Pushes {
+/// Takes what upstreams push for one session, and what their catalogue has to tell. It does not keep the session alive.
+pub(super) struct Pushes {
     session: Weak<Session>,
     registry: Arc<Registry>,
     opened: Opened,
@@ -160,6 +162,22 @@ impl Pushes {
             identity: opened.identity.clone(),
             offer: OnceLock::new(),
         }))
+    }
+
+    /// Tells the client which lists have changed; `None` once the session is no more.
+    pub(super) fn tell_changes(&self, edition: Edition) -> Option<()> {
+        let session = self.session.upgrade()?;
+        let changes = session.changes(edition);
+        if !changes.is_empty()
+            && let Some(call) = self.call(&session)
+        {
+            for change in changes {
+                if downward::admit_own(&call, &change).is_ok() {
+                    session.pushed.append_now(&change);
+                }
+            }
+        }
+        Some(())
     }
 
     async fn take(&self, from: Option<Asker>, message: String) {

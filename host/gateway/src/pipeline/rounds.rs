@@ -29,7 +29,7 @@ use crate::session::{EventLog, Session};
 use crate::upstream::{Asker, UpstreamReply};
 
 use super::ask::Sent;
-use super::incoming::{Came, Incoming, ended_early};
+use super::incoming::{Came, Incoming, ended_early, endless};
 use super::{Pipeline, WalkLimits, downward, streams};
 
 mod suspended;
@@ -40,9 +40,14 @@ use suspended::{Key, LIFETIME};
 /// Questions that were asked together come within this time, in milliseconds.
 const TOGETHER_MS: u64 = 5;
 
+/// Questions that a client gets at once; further ones wait for its answers.
+const TOGETHER_MAX: usize = 32;
+
 /// A call whose upstream waits for answers.
 pub(crate) struct Paused {
     incoming: Incoming,
+    /// What came after the questions, and is still to be looked at.
+    next: Option<Came>,
     sent: Sent,
     open: Vec<Open>,
 }
@@ -75,12 +80,23 @@ pub(super) async fn carry(
     (reply, sent): (UpstreamReply, Sent),
 ) -> Result<Reply, Refusal> {
     let incoming = Incoming::new(pipeline, call, reply);
-    begin(pipeline, incoming, sent).await
+    begin(pipeline, (None, incoming), sent).await
 }
 
 /// Decides by the first message what the reply is: a response, a question, or a stream.
-async fn begin(pipeline: &Pipeline, mut incoming: Incoming, sent: Sent) -> Result<Reply, Refusal> {
-    match incoming.next().await {
+async fn begin(
+    pipeline: &Pipeline,
+    (first, mut incoming): (Option<Came>, Incoming),
+    sent: Sent,
+) -> Result<Reply, Refusal> {
+    let limits = pipeline.limits;
+    let first = match first {
+        Some(first) => first,
+        None => tokio::time::timeout(limits.stream_time_max, incoming.next())
+            .await
+            .map_err(|_elapsed| endless(limits))?,
+    };
+    match first {
         Came::Last(message) => Ok(reply::json(incoming.status, message)),
         Came::Failed(refusal) => Err(refusal),
         Came::Question(question) if incoming.call.era == Era::Stateless => {
@@ -135,6 +151,7 @@ impl Pipeline {
         let call = generation.chain.transform_call(call)?;
         let Paused {
             mut incoming,
+            next,
             sent,
             open,
         } = paused;
@@ -148,9 +165,9 @@ impl Pipeline {
             }
         }
         if unanswered.is_empty() {
-            return begin(self, incoming, sent).await;
+            return begin(self, (next, incoming), sent).await;
         }
-        let message = Rounds::new(self, sent).keep(incoming, unanswered)?;
+        let message = Rounds::new(self, sent).keep((incoming, next), unanswered)?;
         Ok(reply::json(StatusCode::OK, message))
     }
 }
@@ -215,12 +232,11 @@ impl Rounds {
             .again(call, &params)
             .await
             .map_err(|err| Refusal::from(&err))?;
-        let limit = self.limits.event_bytes_max;
         Ok(Box::new(Incoming::again(
             call.clone(),
             reply,
             &self.seal,
-            limit,
+            self.limits,
         )))
     }
 
@@ -244,13 +260,18 @@ impl Rounds {
     ) -> Result<String, Refusal> {
         let mut open = vec![self.open(&incoming, question, 0).await?];
         let together = Duration::from_millis(TOGETHER_MS);
-        while let Ok(Came::Question(question)) =
-            tokio::time::timeout(together, incoming.next()).await
-        {
-            let next = self.open(&incoming, question, open.len()).await?;
-            open.push(next);
+        let mut next = None;
+        while open.len() < TOGETHER_MAX && next.is_none() {
+            match tokio::time::timeout(together, incoming.next()).await {
+                Ok(Came::Question(question)) => {
+                    open.push(self.open(&incoming, question, open.len()).await?);
+                }
+                // The answers come first; then it is looked at.
+                Ok(came) => next = Some(came),
+                Err(_elapsed) => break,
+            }
         }
-        self.keep(incoming, open)
+        self.keep((incoming, next), open)
     }
 
     async fn open(
@@ -266,7 +287,7 @@ impl Rounds {
         };
         let call = &incoming.call;
         let refused = refused(call, &request.method)
-            .or_else(|| downward::admit_question(call.call(), &question).err());
+            .or_else(|| downward::admit_own(call.call(), &question).err());
         if let Some(refusal) = refused {
             downward::refuse(&asker, request.id, refusal.code, &refusal.message).await;
             return Err(refusal);
@@ -280,7 +301,11 @@ impl Rounds {
     }
 
     /// Keeps a call until its questions are answered, or for as long as a state lives.
-    fn keep(self, incoming: Incoming, open: Vec<Open>) -> Result<String, Refusal> {
+    fn keep(
+        self,
+        (incoming, next): (Incoming, Option<Came>),
+        open: Vec<Open>,
+    ) -> Result<String, Refusal> {
         let call = incoming.call.clone();
         let requests: Vec<_> = open
             .iter()
@@ -288,6 +313,7 @@ impl Rounds {
             .collect();
         let key = self.suspended.keep(Paused {
             incoming,
+            next,
             sent: self.sent,
             open,
         });
@@ -361,7 +387,7 @@ async fn ask_all(
         let (asker, answer) = Asker::waiting();
         let ours = downward::enlist(session, asker, "0", None).await;
         let question = rounds::as_request(&ours, request).ok_or_else(super::translate::nonsense)?;
-        downward::admit_question(call.call(), &question)?;
+        downward::admit_own(call.call(), &question)?;
         log.append(question).await;
         waiting.push(async move { Ok((key.clone(), read_answer(answer.await.ok())?)) });
     }

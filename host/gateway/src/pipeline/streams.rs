@@ -10,17 +10,19 @@ use bytes::Bytes;
 use futures_util::stream;
 use portcullis_protocol::sse::{self, Event};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tracing::warn;
 
 use crate::listener::{Body, Reply, reply};
+use crate::policy::Permitted;
 use crate::router::Edition;
 use crate::session::{EventLog, LogReader, Position, Session};
 
 use super::ask::Sent;
-use super::incoming::{Came, Incoming, ended_early};
-use super::push::HeldOpen;
+use super::incoming::{Came, Incoming, ended_early, endless, refusal_for};
+use super::push::{HeldOpen, Pushes};
 use super::rounds::Rounds;
-use super::{Pipeline, downward};
+use super::{Pipeline, WalkLimits, downward};
 
 /// A reply in events, for a client of either era; `first` was read of it already.
 pub(super) fn of_reply(
@@ -31,18 +33,18 @@ pub(super) fn of_reply(
     let limits = pipeline.limits;
     let Some(session) = incoming.call.session.get().cloned() else {
         let rounds = Rounds::new(pipeline, sent);
-        return reply::events(passing((first, incoming), rounds, limits.keep_alive));
+        return reply::events(passing((first, incoming), rounds, limits));
     };
     let is_primed = session.has_primed_streams();
     let log = session.open_reply();
     let reader = log.read(None);
     let rounds = Rounds::new(pipeline, sent);
     pipeline.tracker.spawn(async move {
-        let ended = session.ended.clone();
+        let (ended, call) = (session.ended.clone(), incoming.call.clone());
         let written = write((first, incoming), &rounds, &session, &log);
         let written = tokio::time::timeout(limits.stream_time_max, written);
         if let Some(Err(_elapsed)) = ended.run_until_cancelled(written).await {
-            warn!("a reply was cut off: it took longer than a stream may");
+            log.append_now(&cut_off(&call, limits));
         }
         log.end();
     });
@@ -68,25 +70,25 @@ pub(super) fn of_log(reader: LogReader, is_primed: bool, keep_alive: Duration) -
 /// What belongs to no reply, and which lists have changed meanwhile, until another reads it; `held` for as long.
 pub(super) fn of_pushes(
     (session, position): (&Arc<Session>, Option<Position>),
-    held: Option<HeldOpen>,
+    held: (Arc<Pushes>, Option<HeldOpen>),
     edition: watch::Receiver<Edition>,
     keep_alive: Duration,
 ) -> Body {
     let reader = session.read_from(position);
     let primer = session.has_primed_streams().then(|| reader.primer());
-    let state = (primer, reader, edition, (Arc::downgrade(session), held));
+    let state = (primer, reader, edition, held);
     Body::Events(Box::pin(stream::unfold(
         state,
-        move |(primer, mut reader, mut edition, (session, held))| async move {
+        move |(primer, mut reader, mut edition, held)| async move {
             if let Some(primer) = primer {
-                return Some((Ok(primer), (None, reader, edition, (session, held))));
+                return Some((Ok(primer), (None, reader, edition, held)));
             }
             loop {
                 let now = *edition.borrow_and_update();
-                session.upgrade()?.tell_changes(now);
+                held.0.tell_changes(now)?;
                 tokio::select! {
                     chunk = reader.next(keep_alive) => {
-                        return Some((Ok(chunk?), (None, reader, edition, (session, held))));
+                        return Some((Ok(chunk?), (None, reader, edition, held)));
                     }
                     Ok(()) = edition.changed() => {}
                 }
@@ -143,19 +145,30 @@ async fn write(
     }
 }
 
-/// A reply that lives as long as the client reads it.
+/// The last message of a reply whose time is up.
+fn cut_off(call: &Permitted, limits: WalkLimits) -> String {
+    warn!(request_id = %call.request_id, "a reply was cut off: it took longer than a stream may");
+    refusal_for(call, &endless(limits))
+}
+
+/// A reply that lives as long as the client reads it, and no longer than a stream may.
 fn passing(
     (first, incoming): (Option<Came>, Incoming),
     rounds: Rounds,
-    keep_alive: Duration,
+    limits: WalkLimits,
 ) -> Body {
+    let end = Instant::now() + limits.stream_time_max;
     let state = Some((first, incoming, rounds));
     Body::Events(Box::pin(stream::unfold(state, move |state| async move {
         let (mut first, mut incoming, rounds) = state?;
         loop {
+            let quiet = end.min(Instant::now() + limits.keep_alive);
             let came = match first.take() {
+                _ if Instant::now() >= end => {
+                    return Some((Ok(encoded(cut_off(&incoming.call, limits))), None));
+                }
                 Some(came) => came,
-                None => match tokio::time::timeout(keep_alive, incoming.next()).await {
+                None => match tokio::time::timeout_at(quiet, incoming.next()).await {
                     Ok(came) => came,
                     Err(_elapsed) => {
                         let mut comment = Vec::new();

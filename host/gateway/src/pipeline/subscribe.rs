@@ -11,6 +11,7 @@ use futures_util::stream;
 use portcullis_protocol::listen::{self, Filter};
 use portcullis_protocol::listing::ListKind;
 use portcullis_protocol::sse;
+use prometheus::IntCounter;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -41,10 +42,10 @@ impl Pipeline {
         self.keeper.keep(&call.server);
         let edition = call.server.catalogue.edition();
         let told = *edition.borrow();
-        let (inbox, updates) = mpsc::channel(WAITING_MAX);
-        let (uris, watches) = self
-            .watch(&call, filter.uris, Arc::new(Updates(inbox)))
-            .await;
+        let (waiting, updates) = mpsc::channel(WAITING_MAX);
+        let dropped = self.sessions.meters().dropped.clone();
+        let inbox = Arc::new(Updates { waiting, dropped });
+        let (uris, watches) = self.watch(&call, filter.uris, inbox).await;
         let honoured = Filter { uris, ..filter };
         let id = lifecycle::id(&call).to_string();
         let first = streams::encoded(listen::acknowledgement(&id, &honoured));
@@ -169,7 +170,9 @@ impl Subscription {
             if told != now && self.filter.wants(kind) && !methods.contains(&method) {
                 methods.push(method);
                 let notification = listen::list_changed(kind, Some(&self.id));
-                self.ready.push(streams::encoded(notification));
+                if downward::admit_own(self.call.call(), &notification).is_ok() {
+                    self.ready.push(streams::encoded(notification));
+                }
             }
         }
         self.told = now;
@@ -192,7 +195,10 @@ async fn ended(stop: &CancellationToken, gone: &CancellationToken) {
 
 /// Takes what upstreams say of the resources that a client watches.
 #[derive(Debug)]
-struct Updates(mpsc::Sender<String>);
+struct Updates {
+    waiting: mpsc::Sender<String>,
+    dropped: IntCounter,
+}
 
 impl Inbox for Updates {
     fn deliver(
@@ -200,7 +206,8 @@ impl Inbox for Updates {
         _from: Option<Asker>,
         message: String,
     ) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        if self.0.try_send(message).is_err() {
+        if self.waiting.try_send(message).is_err() {
+            self.dropped.inc();
             debug!("an update of a resource is dropped: its client reads too slowly, or has left");
         }
         Box::pin(std::future::ready(()))

@@ -15,6 +15,7 @@ use crate::policy::Permitted;
 use crate::refusal::Refusal;
 use crate::upstream::{Conversation, EVERYTHING};
 
+use super::meters::Refused;
 use super::{Session, SessionError, Sessions};
 
 /// Keeps a conversation alive for the length of a call.
@@ -52,7 +53,7 @@ impl Sessions {
             )?;
             // A session that lives on a channel is not to be had in another way.
             if session.channel.is_some() != call.channel.is_some() {
-                return Err(SessionError::Gone.into());
+                return Err(self.refuse(Refused::Foreign).into());
             }
             if !session.is_settled() && !may_be_first(&call) {
                 return Err(SessionError::NotInitialized.into());

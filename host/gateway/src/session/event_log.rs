@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use portcullis_protocol::sse::{self, Event};
+use prometheus::IntCounter;
 use tokio::sync::Notify;
 
 /// How long a client should wait before it comes back to a stream that was closed, in milliseconds.
@@ -35,6 +36,8 @@ pub struct EventLog {
     bounds: LogBounds,
     /// How much is kept for one who comes back.
     kept: LogBounds,
+    /// Counts what is given up before anybody has read it.
+    dropped: IntCounter,
     state: Mutex<State>,
     appended: Notify,
     taken: Notify,
@@ -95,26 +98,31 @@ impl Position {
 impl EventLog {
     /// An empty stream of that number.
     #[must_use]
-    pub fn new(stream: u64, bounds: LogBounds) -> Arc<Self> {
-        Self::keeping(bounds, stream, bounds)
+    pub fn new(stream: u64, (bounds, dropped): (LogBounds, &IntCounter)) -> Arc<Self> {
+        Self::keeping(bounds, stream, (bounds, dropped))
     }
 
     /// An empty stream that ends with its reader, so that nothing is kept: its events have a type and no ids (MCP
     /// 2024-11-05, "HTTP with SSE").
     #[must_use]
-    pub fn of_channel(bounds: LogBounds) -> Arc<Self> {
+    pub fn of_channel((bounds, dropped): (LogBounds, &IntCounter)) -> Arc<Self> {
         let nothing = LogBounds {
             events_max: 0,
             bytes_max: 0,
         };
-        Self::keeping(nothing, 0, bounds)
+        Self::keeping(nothing, 0, (bounds, dropped))
     }
 
-    fn keeping(kept: LogBounds, stream: u64, bounds: LogBounds) -> Arc<Self> {
+    fn keeping(
+        kept: LogBounds,
+        stream: u64,
+        (bounds, dropped): (LogBounds, &IntCounter),
+    ) -> Arc<Self> {
         Arc::new(Self {
             stream,
             bounds,
             kept,
+            dropped: dropped.clone(),
             state: Mutex::new(State {
                 kept: VecDeque::new(),
                 kept_bytes: 0,
@@ -162,7 +170,8 @@ impl EventLog {
             return Some(message);
         }
         let number = state.next;
-        state.push(self.event(number, message), self.kept);
+        self.dropped
+            .inc_by(state.push(self.event(number, message), self.kept));
         None
     }
 
@@ -188,7 +197,8 @@ impl EventLog {
     pub fn append_now(&self, message: &str) {
         let mut state = self.lock();
         let number = state.next;
-        state.push(self.event(number, message.to_owned()), self.kept);
+        self.dropped
+            .inc_by(state.push(self.event(number, message.to_owned()), self.kept));
         drop(state);
         self.appended.notify_waiters();
     }
@@ -249,9 +259,10 @@ impl EventLog {
 }
 
 impl State {
-    fn push(&mut self, event: Event, kept: LogBounds) {
+    /// Adds an event; how many were given up for it.
+    fn push(&mut self, event: Event, kept: LogBounds) -> u64 {
         if self.is_ended {
-            return;
+            return 0;
         }
         let number = self.next;
         self.next += 1;
@@ -262,26 +273,29 @@ impl State {
             number,
             encoded: encoded.into(),
         });
-        self.trim(kept);
+        self.trim(kept)
     }
 
-    /// Makes room; what nobody has read yet is only given up while nobody reads.
-    fn trim(&mut self, kept: LogBounds) {
+    /// Makes room; what nobody has read yet is only given up while nobody reads. How much of that there was.
+    fn trim(&mut self, kept: LogBounds) -> u64 {
+        let mut given_up = 0;
         while self.kept.len() > kept.events_max || self.kept_bytes > kept.bytes_max {
             let is_unread = |oldest: &Kept| oldest.number >= self.unread;
             let Some(oldest) = self.kept.front() else {
-                return;
+                break;
             };
             if is_unread(oldest) && (self.is_read || self.kept.len() == 1) {
-                return;
+                break;
             }
             if is_unread(oldest) {
+                given_up += 1;
                 self.unread = oldest.number + 1;
                 self.unread_bytes = self.unread_bytes.saturating_sub(oldest.encoded.len());
             }
             self.kept_bytes -= oldest.encoded.len();
             self.kept.pop_front();
         }
+        given_up
     }
 
     /// The first kept event from `next` on.
@@ -293,7 +307,8 @@ impl State {
         if number >= self.unread {
             self.unread = number + 1;
             self.unread_bytes = self.unread_bytes.saturating_sub(encoded.len());
-            self.trim(kept);
+            // Whoever takes reads, so nothing unread is given up.
+            let _ = self.trim(kept);
         }
         Some((number, encoded))
     }
@@ -375,7 +390,7 @@ impl Drop for LogReader {
         let mut state = self.log.lock();
         if state.reader == self.number {
             state.is_read = false;
-            state.trim(self.log.kept);
+            self.log.dropped.inc_by(state.trim(self.log.kept));
         }
         drop(state);
         self.log.taken.notify_waiters();

@@ -10,6 +10,7 @@ use portcullis_protocol::listen;
 use portcullis_protocol::listing::ListKind;
 use portcullis_protocol::params::LOG_LEVELS;
 use portcullis_protocol::revision::Revision;
+use prometheus::IntCounter;
 use tokio_util::sync::CancellationToken;
 
 use crate::router::Edition;
@@ -62,6 +63,7 @@ pub struct Session {
     edition: Mutex<Option<Edition>>,
     next_stream: AtomicU64,
     log_bounds: LogBounds,
+    dropped: IntCounter,
     /// Place in [`LOG_LEVELS`]; its length while the client has not said what it wants.
     log_level: AtomicUsize,
     used_ms: AtomicU64,
@@ -69,7 +71,11 @@ pub struct Session {
 
 impl Session {
     /// A session that nothing has been agreed on yet.
-    pub(super) fn new(id: String, owner: Owner, log_bounds: LogBounds) -> Self {
+    pub(super) fn new(
+        id: String,
+        owner: Owner,
+        (log_bounds, dropped): (LogBounds, &IntCounter),
+    ) -> Self {
         Self {
             id,
             owner,
@@ -77,12 +83,13 @@ impl Session {
             channel: None,
             conversation: Conversation::default(),
             questions: Questions::default(),
-            pushed: EventLog::new(PUSHED, log_bounds),
+            pushed: EventLog::new(PUSHED, (log_bounds, dropped)),
             ended: CancellationToken::new(),
             replies: Mutex::default(),
             edition: Mutex::default(),
             next_stream: AtomicU64::new(PUSHED + 1),
             log_bounds,
+            dropped: dropped.clone(),
             log_level: AtomicUsize::new(LOG_LEVELS.len()),
             used_ms: AtomicU64::new(0),
         }
@@ -92,7 +99,7 @@ impl Session {
     pub(super) fn on(self, channel: Channel) -> Self {
         Self {
             channel: Some(channel),
-            pushed: EventLog::of_channel(self.log_bounds),
+            pushed: EventLog::of_channel((self.log_bounds, &self.dropped)),
             ..self
         }
     }
@@ -151,7 +158,7 @@ impl Session {
     #[must_use]
     pub fn open_reply(&self) -> Arc<EventLog> {
         let number = self.next_stream.fetch_add(1, Ordering::Relaxed);
-        let log = EventLog::new(number, self.log_bounds);
+        let log = EventLog::new(number, (self.log_bounds, &self.dropped));
         if self.channel.is_some() {
             return log;
         }
@@ -176,14 +183,13 @@ impl Session {
         }
     }
 
-    /// Tells the client which lists have changed since it was told last.
-    pub fn tell_changes(&self, edition: Edition) {
+    /// What to tell the client of its lists, which may have changed since it was told last. It is said once.
+    #[must_use]
+    pub fn changes(&self, edition: Edition) -> Vec<String> {
         let mut told = self.edition.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(told) = told.as_mut() {
-            for method in changed_lists(told, &edition) {
-                self.pushed.append_now(&method);
-            }
-            *told = edition;
+        match told.as_mut() {
+            Some(told) => changed_lists(&std::mem::replace(told, edition), &edition),
+            None => Vec::new(),
         }
     }
 

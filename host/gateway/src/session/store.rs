@@ -10,7 +10,6 @@ use foldhash::HashMap;
 use foldhash::quality::RandomState;
 use http::StatusCode;
 use portcullis_protocol::revision::{Era, Revision};
-use prometheus::IntGauge;
 use thiserror::Error;
 
 use crate::refusal::Refusal;
@@ -20,6 +19,7 @@ use super::Session;
 use super::channel::Channel;
 use super::event_log::LogBounds;
 use super::live::{Opening, Owner};
+use super::meters::{Refused, SessionMeters};
 
 /// Ids that are made for one session, at most.
 const IDS_TRIED_MAX: usize = 10_000;
@@ -86,21 +86,27 @@ pub struct Sessions {
     hasher: RandomState,
     started: Instant,
     limits: SessionLimits,
-    live: IntGauge,
+    meters: SessionMeters,
 }
 
 impl Sessions {
-    /// An empty store; `live` shows how many sessions there are.
+    /// An empty store.
     #[must_use]
-    pub fn new(limits: SessionLimits, live: IntGauge) -> Self {
+    pub fn new(limits: SessionLimits, meters: SessionMeters) -> Self {
         Self {
             shards: std::array::from_fn(|_| Shard::default()),
             stateless: Mutex::default(),
             hasher: RandomState::default(),
             started: Instant::now(),
             limits,
-            live,
+            meters,
         }
+    }
+
+    /// What is counted of sessions.
+    #[must_use]
+    pub fn meters(&self) -> &SessionMeters {
+        &self.meters
     }
 
     /// Opens a session for this principal, under an id that suits its chain.
@@ -137,14 +143,18 @@ impl Sessions {
         owner: Owner,
         suits: impl Fn(&str) -> bool,
     ) -> Result<Session, SessionError> {
-        if usize::try_from(self.live.get()).unwrap_or(0) >= self.limits.sessions_max {
+        if usize::try_from(self.meters.live.get()).unwrap_or(0) >= self.limits.sessions_max {
             return Err(SessionError::Full);
         }
         let any = || BASE64_URL_SAFE_NO_PAD.encode(rand::random::<[u8; 24]>());
         // Where a chain serves hardly any session, its ids are rare, and another will do in the end.
         let mut tries = std::iter::repeat_with(any).take(IDS_TRIED_MAX);
         let id = tries.find(|id| suits(id)).unwrap_or_else(any);
-        Ok(Session::new(id, owner, self.limits.log))
+        Ok(Session::new(
+            id,
+            owner,
+            (self.limits.log, &self.meters.dropped),
+        ))
     }
 
     fn keep(&self, session: Session) -> Arc<Session> {
@@ -154,7 +164,7 @@ impl Sessions {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(session.id().to_owned(), Arc::clone(&session));
-        self.live.inc();
+        self.meters.live.inc();
         session
     }
 
@@ -175,12 +185,20 @@ impl Sessions {
             .unwrap_or_else(PoisonError::into_inner)
             .get(id)
             .cloned();
-        let session = session.ok_or(SessionError::Gone)?;
-        if !session.is_of((tenant, server), principal) || self.is_over(&session) {
-            return Err(SessionError::Gone);
+        let session = session
+            .filter(|session| !self.is_over(session))
+            .ok_or_else(|| self.refuse(Refused::Unknown))?;
+        if !session.is_of((tenant, server), principal) {
+            return Err(self.refuse(Refused::Foreign));
         }
         session.note_use(self.now_ms());
         Ok(session)
+    }
+
+    /// Counts an id that opens no session; whoever sent it learns no more than that.
+    pub(super) fn refuse(&self, refused: Refused) -> SessionError {
+        self.meters.refused(refused).inc();
+        SessionError::Gone
     }
 
     /// Ends a session. Its upstream sessions are the caller's to close.
@@ -192,7 +210,7 @@ impl Sessions {
             .remove(session.id())
             .is_some()
         {
-            self.live.dec();
+            self.meters.live.dec();
         }
     }
 
@@ -213,7 +231,8 @@ impl Sessions {
             session.note_use(self.now_ms());
             return Arc::clone(session);
         }
-        let session = Session::new(String::new(), owner.0.clone(), self.limits.log);
+        let log = (self.limits.log, &self.meters.dropped);
+        let session = Session::new(String::new(), owner.0.clone(), log);
         session.settle(Opening {
             revision: Revision::newest_of(Era::Stateless),
             capabilities,
@@ -244,7 +263,9 @@ impl Sessions {
                     .map(|(_, session)| session),
             );
         }
-        self.live.sub(i64::try_from(over.len()).unwrap_or(i64::MAX));
+        self.meters
+            .live
+            .sub(i64::try_from(over.len()).unwrap_or(i64::MAX));
         let mut stateless = self
             .stateless
             .lock()
@@ -280,7 +301,7 @@ impl Sessions {
                     .map(|(_, session)| session),
             );
         }
-        self.live.set(0);
+        self.meters.live.set(0);
         all.extend(
             self.stateless
                 .lock()
@@ -331,7 +352,7 @@ mod tests {
                 },
                 channel_messages_max: 2,
             },
-            IntGauge::new("live", "live").unwrap(),
+            SessionMeters::register(&prometheus::Registry::new()).unwrap(),
         )
     }
 
@@ -375,6 +396,9 @@ mod tests {
                 "{id:?} {at:?} {principal}"
             );
         }
+        let counted =
+            [Refused::Foreign, Refused::Unknown].map(|why| sessions.meters.refused(why).get());
+        assert_eq!(counted, [3, 1]);
     }
 
     #[test]
@@ -404,7 +428,7 @@ mod tests {
             Some(SessionError::Gone)
         );
         assert_eq!(sessions.expire(|_, _| true).len(), 2);
-        assert_eq!(sessions.live.get(), 0);
+        assert_eq!(sessions.meters.live.get(), 0);
     }
 
     #[test]

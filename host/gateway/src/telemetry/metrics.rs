@@ -97,8 +97,6 @@ pub struct Metrics {
     pub unpinned: IntCounterVec,
     /// Open client connections.
     pub connections: IntGauge,
-    /// Live sessions.
-    pub sessions: IntGauge,
     /// WebSockets that have ended, by the code of RFC 6455: 1000 where the client closed it.
     pub websocket_closes: IntCounterVec,
     bindings: Mutex<Vec<Weak<Binding>>>,
@@ -143,7 +141,6 @@ impl Metrics {
                 &["outcome"],
             )?,
             connections: IntGauge::new("portcullis_connections", "Open client connections")?,
-            sessions: IntGauge::new("portcullis_sessions", "Live MCP sessions")?,
             websocket_closes: IntCounterVec::new(
                 Opts::new(
                     "portcullis_websocket_closes_total",
@@ -168,8 +165,7 @@ impl Metrics {
         self.registry.register(Box::new(self.unpinned.clone()))?;
         self.registry.register(Box::new(self.connections.clone()))?;
         self.registry
-            .register(Box::new(self.websocket_closes.clone()))?;
-        self.registry.register(Box::new(self.sessions.clone()))
+            .register(Box::new(self.websocket_closes.clone()))
     }
 
     /// Where other rooms register families of their own.

@@ -11,6 +11,10 @@ const BOUNDS: LogBounds = LogBounds {
     bytes_max: 1 << 10,
 };
 
+fn dropped() -> IntCounter {
+    IntCounter::new("dropped", "dropped").unwrap()
+}
+
 /// What is there to read, as `id data`.
 async fn read(reader: &mut LogReader, events: usize) -> Vec<String> {
     let mut read = Vec::new();
@@ -24,7 +28,7 @@ async fn read(reader: &mut LogReader, events: usize) -> Vec<String> {
 
 #[tokio::test]
 async fn events_come_in_order_and_once() {
-    let log = EventLog::new(7, BOUNDS);
+    let log = EventLog::new(7, (BOUNDS, &dropped()));
     log.append("a").await;
     log.append("b").await;
     let mut first = log.read(None);
@@ -42,7 +46,7 @@ async fn events_come_in_order_and_once() {
 
 #[tokio::test]
 async fn a_client_comes_back_to_where_it_was() {
-    let log = EventLog::new(1, BOUNDS);
+    let log = EventLog::new(1, (BOUNDS, &dropped()));
     for message in ["a", "b", "c"] {
         log.append(message).await;
     }
@@ -65,7 +69,7 @@ async fn a_client_comes_back_to_where_it_was() {
 
 #[tokio::test]
 async fn without_a_reader_the_oldest_make_room() {
-    let log = EventLog::new(1, BOUNDS);
+    let log = EventLog::new(1, (BOUNDS, &dropped()));
     for message in ["a", "b", "c", "d"] {
         log.append(message).await;
     }
@@ -77,7 +81,7 @@ async fn without_a_reader_the_oldest_make_room() {
 
 #[tokio::test]
 async fn a_writer_waits_for_its_reader() {
-    let log = EventLog::new(1, BOUNDS);
+    let log = EventLog::new(1, (BOUNDS, &dropped()));
     let mut reader = log.read(None);
     let writer = TaskTracker::new().spawn({
         let log = Arc::clone(&log);
@@ -103,7 +107,7 @@ async fn a_writer_waits_for_its_reader() {
 
 #[tokio::test]
 async fn a_writer_is_not_held_up_by_a_reader_that_left() {
-    let log = EventLog::new(1, BOUNDS);
+    let log = EventLog::new(1, (BOUNDS, &dropped()));
     let reader = log.read(None);
     let writer = TaskTracker::new().spawn({
         let log = Arc::clone(&log);
@@ -123,7 +127,7 @@ async fn a_writer_is_not_held_up_by_a_reader_that_left() {
 
 #[tokio::test]
 async fn a_channel_keeps_nothing_that_was_read() {
-    let log = EventLog::of_channel(BOUNDS);
+    let log = EventLog::of_channel((BOUNDS, &dropped()));
     let mut reader = log.read(None);
     log.append("a").await;
     log.append("b").await;
@@ -138,7 +142,7 @@ async fn a_channel_keeps_nothing_that_was_read() {
 
 #[tokio::test]
 async fn a_quiet_stream_is_kept_open() {
-    let log = EventLog::new(1, BOUNDS);
+    let log = EventLog::new(1, (BOUNDS, &dropped()));
     let mut reader = log.read(None);
     let quiet = reader.next(Duration::from_millis(1)).await.unwrap();
     assert_eq!(&quiet[..], b": keep-alive\n\n");
