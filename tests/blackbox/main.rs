@@ -22,6 +22,7 @@ mod demo;
 mod departures;
 mod explain;
 mod harness;
+mod hooks;
 mod hostile;
 mod introductions;
 mod large;

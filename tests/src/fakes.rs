@@ -1,6 +1,7 @@
 //! Tiny upstreams that answer as they are told: slowly, in nonsense, or not at all. They keep what they were asked.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -55,6 +56,23 @@ pub enum Answer {
     Flow(Flow),
     /// In full, but not before the gate opens.
     After(Gate, Box<Answer>),
+    /// The same chunk again and again, then another one and the end.
+    Repeated {
+        /// Media type.
+        kind: &'static str,
+        /// What is repeated.
+        chunk: String,
+        /// How often; it may be more than anybody waits for.
+        times: usize,
+        /// Milliseconds between two of them.
+        pause_ms: u64,
+        /// The last chunk.
+        last: String,
+    },
+    /// By these bytes, head and all, and the end of the connection.
+    Raw(String),
+    /// By these bytes, head and all, and nothing more while the connection stays open.
+    Stalled(String),
     /// Never, while the connection stays open.
     Never,
     /// By closing the connection.
@@ -194,6 +212,29 @@ async fn converse(
                 write.write_all(body.as_bytes()).await?;
             }
             Answer::Flow(flow) => flow.pour(&mut write).await?,
+            Answer::Repeated {
+                kind,
+                chunk,
+                times,
+                pause_ms,
+                last,
+            } => {
+                let head =
+                    format!("HTTP/1.1 200 -\r\ncontent-type: {kind}\r\nconnection: close\r\n\r\n");
+                write.write_all(head.as_bytes()).await?;
+                for _ in 0..times {
+                    write.write_all(chunk.as_bytes()).await?;
+                    if pause_ms > 0 {
+                        tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+                    }
+                }
+                return write.write_all(last.as_bytes()).await;
+            }
+            Answer::Raw(bytes) => return write.write_all(bytes.as_bytes()).await,
+            Answer::Stalled(bytes) => {
+                write.write_all(bytes.as_bytes()).await?;
+                std::future::pending().await
+            }
             // No answer is left behind a gate.
             Answer::Never | Answer::After(..) => std::future::pending().await,
             Answer::HangUp => return Ok(()),

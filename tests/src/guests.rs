@@ -1,9 +1,11 @@
-//! Guests of bad will, written as WebAssembly text and made into components of the real contract.
+//! Guests written as WebAssembly text and made into components of the real contract: of bad will, and one that counts.
 
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
 use crate::places;
+
+pub mod prober;
 
 /// A policy that admits every message: what the others are compared with.
 pub const HARMLESS: &str = "";
@@ -23,6 +25,11 @@ pub const FLOOD: &str = "
     (i32.store8 (i32.const 2048) (i32.const 1))
     (i32.store (i32.const 2056) (i32.const 1024)) (i32.store (i32.const 2060) (i32.const 1))
     (i32.store (i32.const 2064) (i32.const 65536)) (i32.store (i32.const 2068) (i32.const 5000000))";
+/// Refuses: `forbidden`.
+pub const REFUSAL: &str = "
+    (i32.store8 (i32.const 2048) (i32.const 1))
+    (i32.store (i32.const 2056) (i32.const 1024)) (i32.store (i32.const 2060) (i32.const 1))
+    (i32.store (i32.const 2064) (i32.const 1024)) (i32.store (i32.const 2068) (i32.const 1))";
 /// Answers with a pointer to nowhere.
 pub const BAD_POINTER: &str = "(return (i32.const 0x7ffffff8))";
 
@@ -32,7 +39,7 @@ pub const BAD_POINTER: &str = "(return (i32.const 0x7ffffff8))";
 /// When `deed` is not WebAssembly text.
 #[must_use]
 pub fn admitter(name: &str, deed: &str) -> Vec<u8> {
-    componentize("admitter", &lifecycle(name, "", deed))
+    componentize((NO_WORLDS, "admitter"), &admission(name, "", deed))
 }
 
 /// As [`admitter`], but it misbehaves as soon as it is configured.
@@ -41,20 +48,32 @@ pub fn admitter(name: &str, deed: &str) -> Vec<u8> {
 /// As [`admitter`].
 #[must_use]
 pub fn configured(name: &str, deed: &str) -> Vec<u8> {
-    componentize("admitter", &lifecycle(name, deed, ""))
+    componentize((NO_WORLDS, "admitter"), &admission(name, deed, ""))
 }
 
-/// The core module behind a policy. `configure` and `admit` answer with the zeroes at 2048: success.
-fn lifecycle(name: &str, configure: &str, admit: &str) -> String {
-    let (name_len, schema) = (name.len(), r#"{\22type\22:\22object\22}"#);
+/// The core module behind a policy that admits.
+fn admission(name: &str, configure: &str, admit: &str) -> String {
+    let lifecycle = lifecycle(name, configure);
     format!(
         r#"(module
   (import "portcullis:policy/types@0.1.0" "[resource-drop]call" (func $drop (param i32)))
   (memory (export "memory") 1)
-  (data (i32.const 1024) "{name}")
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 4096))
+  (func $admit (export "portcullis:policy/admit@0.1.0#admit") (param $call i32) (result i32)
+    {admit}
+    (call $drop (local.get $call))
+    (i32.const 2048))
+{lifecycle})"#
+    )
+}
+
+/// What every policy exports. Its text is at 1024; `configure` answers with the zeroes at 2048: success.
+fn lifecycle(name: &str, configure: &str) -> String {
+    let (name_len, schema) = (name.len(), r#"{\22type\22:\22object\22}"#);
+    format!(
+        r#"  (data (i32.const 1024) "{name}")
   (data (i32.const 1152) "1.0.0")
   (data (i32.const 1168) "{schema}")
-  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 4096))
   (func (export "portcullis:policy/lifecycle@0.1.0#describe") (result i32)
     (i32.store (i32.const 3072) (i32.const 1024)) (i32.store (i32.const 3076) (i32.const {name_len}))
     (i32.store (i32.const 3080) (i32.const 1152)) (i32.store (i32.const 3084) (i32.const 5))
@@ -63,11 +82,7 @@ fn lifecycle(name: &str, configure: &str, admit: &str) -> String {
     (i32.const 3072))
   (func (export "portcullis:policy/lifecycle@0.1.0#configure") (param i32 i32) (result i32)
     {configure}
-    (i32.const 2048))
-  (func $admit (export "portcullis:policy/admit@0.1.0#admit") (param $call i32) (result i32)
-    {admit}
-    (call $drop (local.get $call))
-    (i32.const 2048)))"#
+    (i32.const 2048))"#
     )
 }
 
@@ -102,15 +117,20 @@ pub fn wants_files() -> Vec<u8> {
     .expect("a component")
 }
 
-/// Encodes a core module as a component of one of the contract's worlds. What it does not import, the component does
-/// not import either.
-fn componentize(world: &str, text: &str) -> Vec<u8> {
+/// A package without a world: those of the contract do.
+const NO_WORLDS: &str = "package portcullis:tests;";
+
+/// Encodes a core module as a component of a world, which is the contract's or stands in `worlds`. What the module does
+/// not import, the component does not import either.
+fn componentize((worlds, world): (&str, &str), text: &str) -> Vec<u8> {
     let mut module = wat::parse_str(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
     let mut resolve = Resolve::default();
-    let (package, _) = resolve.push_dir(places::wit()).expect("the contract");
-    let world = resolve
-        .select_world(&[package], Some(world))
-        .expect("a world of the contract");
+    let (contract, _) = resolve.push_dir(places::wit()).expect("the contract");
+    let own = resolve.push_str("worlds.wit", worlds).expect("worlds");
+    let world = [own, contract]
+        .into_iter()
+        .find_map(|package| resolve.select_world(&[package], Some(world)).ok())
+        .expect("a world");
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).expect("metadata");
     let mut encoder = ComponentEncoder::default();
     encoder

@@ -15,6 +15,7 @@
 
 pub mod admin;
 pub mod cli;
+pub mod doors;
 pub mod fakes;
 pub mod flow;
 pub mod forwarder;
@@ -27,9 +28,11 @@ pub mod memory;
 pub mod oauth;
 pub mod places;
 pub mod process;
+pub mod recorder;
 pub mod shared;
 pub mod show;
 pub mod sse;
+pub mod sse_front;
 pub mod stage;
 pub mod tap;
 pub mod tokens;

@@ -53,6 +53,19 @@ impl Process {
         self.child.id()
     }
 
+    /// Bytes of memory that it holds now.
+    ///
+    /// # Panics
+    /// When the system cannot tell.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()));
+        let status = status.expect("the state of a child");
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = resident.and_then(|kib| kib.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        kib.expect("its memory") << 10
+    }
+
     /// Everything that it has printed so far.
     #[must_use]
     pub fn log(&self) -> String {

@@ -61,7 +61,7 @@ async fn components() {
         {"type":"plugin-refused","title":"The component is not admitted","status":422,"detail":"the component does not describe itself: its name `Not A Name` is not 1-64 of a-z, 0-9 and `-`, starting with a letter","code":"describe"}
     a name and version that are taken
         409
-        {"type":"plugin-moved","title":"The change conflicts with what is there","status":409,"detail":"taken@1.0.0 was published as sha256:314fec9f30e26fd6d8edf3c6f0da3ee4564c172169558e81cdc3283eb7b6cfb7, and a published version never changes: publish these bytes as a new version"}
+        {"type":"plugin-moved","title":"The change conflicts with what is there","status":409,"detail":"taken@1.0.0 was published as sha256:e6c21cb652294a6f8039d75cd8c39d921934203b50a4272051016abc03437a98, and a published version never changes: publish these bytes as a new version"}
     "#);
     let plugins = admin.get("/api/v1/plugins").await.text;
     assert!(
