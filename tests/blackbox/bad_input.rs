@@ -2,8 +2,11 @@
 
 mod admin;
 mod components;
+mod floods;
+mod headers;
 mod messages;
 mod settings;
+mod stateless;
 mod streams;
 mod tokens;
 mod upstreams;

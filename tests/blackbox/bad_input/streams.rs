@@ -40,6 +40,38 @@ const CASES: &[(&str, &[&str], Result<&str, i64>)] = &[
     ),
 ];
 
+/// A stream that ends in the middle of its last event, or without the whole of its body.
+#[tokio::test]
+async fn a_truncated_stream_is_no_answer() {
+    let stage = STAGE.get(set).await;
+    let (tenant, alice) = stage.guest_tenant("bad-truncated").await;
+    for (at, (name, missing)) in [("an event", 0), ("a body", 1_000)].into_iter().enumerate() {
+        let fake = Fake::start(fakes::server(&["greet"], move |asked| {
+            let one = ONE.replace("ID", &asked.message["id"].to_string());
+            // The empty line that would end the event is missing.
+            let body = format!("data: {NOTE}\n\ndata: {one}\n");
+            let length = body.len() + missing;
+            Answer::Raw(format!(
+                "HTTP/1.1 200 -\r\ncontent-type: text/event-stream\r\ncontent-length: {length}\r\n\r\n{body}"
+            ))
+        }))
+        .await;
+        let server = format!("bad-truncated-{at}");
+        tenant.upstream("fake", fake.spec()).await;
+        tenant.server(&server, &["fake"]).await;
+        for era in [Era::Session, Era::Stateless] {
+            let peer = Peer::connect(era, &stage.gateway.mcp(&server), &alice).await;
+            let reply = peer.call("fake__greet", json!({})).await;
+            assert_eq!(reply.error().0, -32603, "{name}, {era:?}: {}", reply.text);
+            assert!(
+                !reply.text.contains("\"one\""),
+                "{name}, {era:?}: {}",
+                reply.text
+            );
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_call_has_one_response_whatever_is_streamed() {
     let stage = STAGE.get(set).await;
