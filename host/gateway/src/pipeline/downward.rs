@@ -40,7 +40,7 @@ pub(super) async fn pass(
             }
         },
         // It concerns the whole catalogue, which tells the client itself.
-        (Message::Notification(told), _) if listen::is_list_changed(&told.method) => None,
+        (Message::Notification(told), _) if listen::is_list_changed(&told.method) => return None,
         (Message::Notification(notification), _) => {
             admit(call, &body).ok()?;
             notify(session, asker, notification, &body)?

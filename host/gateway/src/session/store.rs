@@ -444,7 +444,7 @@ mod tests {
         assert_eq!(ended.len(), 2);
         assert!(ended.iter().all(|session| session.at() == other));
         assert_eq!(sessions.expire(|tenant, _| tenant == "globex").len(), 2);
-        assert_eq!(sessions.live.get(), 1);
+        assert_eq!(sessions.meters.live.get(), 1);
     }
 
     #[test]
