@@ -57,18 +57,9 @@ impl Parts {
             compile: compile_limits(&settings.sandbox, sizing),
             ..SandboxSettings::default()
         })?;
-        let upstream_limits = UpstreamLimits {
-            // What a client may be sent whole may be received whole.
-            message_bytes_max: UpstreamLimits::default()
-                .message_bytes_max
-                .max(usize::try_from(settings.limits.sse_event_bytes_max).unwrap_or(usize::MAX)),
-            session_processes_max: usize::try_from(settings.limits.session_processes_max)
-                .unwrap_or(usize::MAX),
-            ..UpstreamLimits::default()
-        };
         let upstreams = Upstreams::new(
             metrics.registry(),
-            upstream_limits,
+            upstream_limits(settings),
             tasks.clone(),
             Arc::<SqliteStore>::clone(&store),
         )?;
@@ -222,4 +213,17 @@ fn callback_url(settings: &Settings, admin: SocketAddr) -> Option<Url> {
     let here = SocketAddr::from((host, admin.port()));
     let own = || Url::parse(&format!("http://{here}{CALLBACK_PATH}")).ok();
     settings.oauth_callback_url.clone().or_else(own)
+}
+
+fn upstream_limits(settings: &Settings) -> UpstreamLimits {
+    let len = |setting: u64| usize::try_from(setting).unwrap_or(usize::MAX);
+    let default = UpstreamLimits::default();
+    UpstreamLimits {
+        session_processes_max: len(settings.limits.session_processes_max),
+        // What a client may be sent whole may be received whole.
+        message_bytes_max: default
+            .message_bytes_max
+            .max(len(settings.limits.sse_event_bytes_max)),
+        ..default
+    }
 }
