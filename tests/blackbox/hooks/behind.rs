@@ -130,11 +130,6 @@ impl Behind {
             )
     }
 
-    /// Whether it can be asked to watch a resource: a process without sessions knows no such request.
-    pub fn watches(self) -> bool {
-        !matches!(self, Self::SharedStateless | Self::OwnStateless)
-    }
-
     /// Whether a client of that era hears of what changes by its own calls. Replies in JSON leave no way in a session;
     /// over HTTP+SSE, who listens without a session has another process than who calls.
     pub fn pushes(self, era: Era) -> bool {

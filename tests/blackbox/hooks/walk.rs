@@ -80,11 +80,6 @@ impl Walk {
         for method in table::methods(self.era()) {
             let (way, params) = row(method);
             match way {
-                Way::Offered if method.ends_with("subscribe") && !self.behind.watches() => {
-                    let answer = self.client.request(method, params).await;
-                    assert_eq!(answer["error"]["code"], -32601, "{}: {answer}", self.name);
-                    self.ledger.requested(method, &answer);
-                }
                 Way::Listed | Way::Offered => drop(self.call(method, params).await),
                 // A task that is nobody's goes nowhere; another one comes later. So does what is listened to.
                 Way::Tasked => {
@@ -203,10 +198,8 @@ impl Walk {
 
     /// What belongs to no call, for a session.
     async fn pushed(&mut self) {
-        if self.behind.watches() {
-            self.call("resources/subscribe", json!({ "uri": WATCHED }))
-                .await;
-        }
+        self.call("resources/subscribe", json!({ "uri": WATCHED }))
+            .await;
         self.changes().await;
     }
 
@@ -239,17 +232,15 @@ impl Walk {
         if !self.behind.pushes(self.era()) {
             return;
         }
-        if self.behind.watches() {
-            // An upstream without sessions may begin to watch when the client has its answer already.
-            let mut touched = 0;
-            while self.client.heard.of(UPDATED).is_empty() {
-                touched += 1;
-                assert!(touched < 1_000, "{}: nothing is heard", self.name);
-                self.tool("up__touch_resource", json!({ "uri": WATCHED }))
-                    .await;
-            }
-            self.settles(UPDATED).await;
+        // An upstream without sessions may begin to watch when the client has its answer already.
+        let mut touched = 0;
+        while self.client.heard.of(UPDATED).is_empty() {
+            touched += 1;
+            assert!(touched < 1_000, "{}: nothing is heard", self.name);
+            self.tool("up__touch_resource", json!({ "uri": WATCHED }))
+                .await;
         }
+        self.settles(UPDATED).await;
         if self.behind.tells_of_lists() {
             self.tool("up__test_trigger_tool_change", json!({})).await;
             self.client.heard.first(TOOLS_CHANGED).await;

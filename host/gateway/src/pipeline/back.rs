@@ -36,7 +36,7 @@ pub(super) async fn carry(
     let edits = may_edit(&call, reply.era);
     // A channel carries many replies, so on it each must be what it says it is.
     let may_pass = reply.kind == ReplyKind::Json && !edits && call.channel.is_none();
-    if may_pass && is_long(&mut reply).await? {
+    if may_pass && is_long(&mut reply, limits).await? {
         let body = Body::passed(reply.body, limits.stream_time_max);
         return Ok(reply::json(reply.status, body));
     }
@@ -69,14 +69,16 @@ pub(super) async fn carry(
 }
 
 /// Whether a reply is longer than is worth checking. Where its upstream does not say, the beginning is waited for.
-async fn is_long(reply: &mut UpstreamReply) -> Result<bool, Refusal> {
+async fn is_long(reply: &mut UpstreamReply, limits: WalkLimits) -> Result<bool, Refusal> {
     if let Some(length) = reply.content_length {
         return Ok(length > CHECKED_BYTES_MAX);
     }
     let bytes_max = usize::try_from(CHECKED_BYTES_MAX).unwrap_or(usize::MAX);
-    match reply.body.peek(bytes_max).await {
-        Ok(is_whole) => Ok(!is_whole),
-        Err(err) => Err(broken_off(&err)),
+    let beginning = reply.body.peek(bytes_max);
+    match tokio::time::timeout(limits.stream_time_max, beginning).await {
+        Ok(Ok(is_whole)) => Ok(!is_whole),
+        Ok(Err(err)) => Err(broken_off(&err)),
+        Err(_elapsed) => Err(endless(limits)),
     }
 }
 
