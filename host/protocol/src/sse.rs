@@ -188,12 +188,14 @@ impl Decoder {
 
     /// A line that came in several pieces; where it is all the data there is, it is not copied.
     fn end_owned_line(&mut self, mut line: Vec<u8>) -> Result<(), SseError> {
-        if self.at_start || self.pending.data.is_some() || !line.starts_with(b"data:") {
+        if self.pending.data.is_some() || !line.starts_with(b"data:") {
             let ended = self.end_line(&line);
             line.clear();
             self.line = line;
             return ended;
         }
+        // It begins with no byte order mark.
+        self.at_start = false;
         self.event_bytes += line.len();
         let field = if line.starts_with(b"data: ") { 6 } else { 5 };
         line.drain(..field);

@@ -192,7 +192,8 @@ fn put_chain(
         return Err(StoreError::RevisionMoved { expected, current });
     }
     state.chain = chain.resolved.clone();
-    state.revision = state.newest.saturating_add(1);
+    state.newest = state.newest.saturating_add(1);
+    state.revision = state.newest;
     state.rollout = None;
     Ok(())
 }

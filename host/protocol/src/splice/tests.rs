@@ -191,7 +191,10 @@ proptest! {
         ], 0..4),
     ) {
         let pointer: String = tokens.iter().map(|token| format!("/{token}")).collect();
-        let tree: Value = serde_json::from_str(&raw).unwrap();
+        // A tree has no room for every number that JSON has.
+        let tree = serde_json::from_str::<Value>(&raw);
+        prop_assume!(tree.is_ok());
+        let tree = tree.unwrap();
         let found = get_pointer(&raw, &pointer).map(|text| serde_json::from_str(text).unwrap());
         prop_assert_eq!(found.as_ref(), tree.pointer(&pointer), "{}", pointer);
     }
