@@ -12,6 +12,7 @@ pub mod upstream;
 pub mod call;
 pub mod refusal;
 pub mod seal;
+mod challenge;
 mod signing;
 mod thread;
 

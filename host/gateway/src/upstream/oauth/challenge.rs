@@ -4,6 +4,8 @@
 
 use http::{HeaderMap, Response, StatusCode, header};
 
+use crate::challenge::challenges;
+
 /// A refusal that an access token may change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::upstream) enum Lack {
@@ -45,24 +47,13 @@ fn bearer(headers: &HeaderMap) -> Option<Challenge> {
 
 /// The first `Bearer` challenge of a header value, which may hold several challenges.
 fn parse(value: &str) -> Option<Challenge> {
-    let mut found: Option<Challenge> = None;
-    let mut rest = value;
-    while let Some(item) = next_item(&mut rest) {
-        match item {
-            Item::Scheme(_) if found.is_some() => break,
-            Item::Scheme(scheme) => {
-                found = scheme
-                    .eq_ignore_ascii_case("bearer")
-                    .then(Challenge::default);
-            }
-            Item::Param(name, text) => {
-                if let Some(challenge) = &mut found {
-                    challenge.take(name, text);
-                }
-            }
-        }
+    let mut found = challenges(value).into_iter();
+    let bearer = found.find(|found| found.scheme.eq_ignore_ascii_case("bearer"))?;
+    let mut challenge = Challenge::default();
+    for (name, text) in bearer.params {
+        challenge.take(name, text);
     }
-    found
+    Some(challenge)
 }
 
 impl Challenge {
@@ -75,54 +66,6 @@ impl Challenge {
             self.error = Some(text);
         }
     }
-}
-
-enum Item<'a> {
-    Scheme(&'a str),
-    Param(&'a str, String),
-}
-
-/// The next word: a scheme, or a parameter with its value. What is neither ends the header.
-fn next_item<'a>(rest: &mut &'a str) -> Option<Item<'a>> {
-    let text = rest.trim_start_matches([' ', '\t', ',']);
-    let end = text.find(|c: char| !is_token(c)).unwrap_or(text.len());
-    let (word, after) = text
-        .split_at_checked(end)
-        .filter(|(word, _)| !word.is_empty())?;
-    let Some(value) = after.trim_start().strip_prefix('=') else {
-        *rest = after;
-        return Some(Item::Scheme(word));
-    };
-    let value = value.trim_start();
-    let (text, after) = match value.strip_prefix('"') {
-        Some(quoted) => unquote(quoted)?,
-        None => {
-            let end = value.find([',', ' ', '\t']).unwrap_or(value.len());
-            let (bare, after) = value.split_at_checked(end)?;
-            (bare.to_owned(), after)
-        }
-    };
-    *rest = after;
-    Some(Item::Param(word, text))
-}
-
-/// The text of a quoted string up to its closing quote, and what follows.
-fn unquote(quoted: &str) -> Option<(String, &str)> {
-    let mut text = String::new();
-    let mut chars = quoted.char_indices();
-    while let Some((at, c)) = chars.next() {
-        match c {
-            '"' => return quoted.get(at + 1..).map(|after| (text, after)),
-            '\\' => text.extend(chars.next().map(|(_, escaped)| escaped)),
-            plain => text.push(plain),
-        }
-    }
-    None
-}
-
-/// RFC 9110, section 5.6.2.
-fn is_token(c: char) -> bool {
-    c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)
 }
 
 #[cfg(test)]
