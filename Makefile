@@ -36,6 +36,7 @@ test: setup ## run every test: units, policies, the built binary with real serve
 	cargo build --locked $(EVERYTHING)
 	PORTCULLIS_GUEST=$(TARGET)/debug/portcullis-guest scripts/build-guests.sh
 	scripts/test-clients.sh
+	scripts/test-registry.sh
 	cd plugins && cargo test --locked --workspace
 	cargo test --locked --workspace
 	$(TARGET)/debug/portcullis-conformance

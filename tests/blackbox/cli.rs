@@ -38,9 +38,9 @@ async fn help_teaches() {
       demo      Serve a gateway with two tenants, policies and an upstream to try
       check     Check a settings file, and say which line is wrong
       token     Mint a token (JWT) for development
-      plugin    Inspect, publish and list plugins
+      plugin    Inspect, sign, publish, pull and list plugins
       policies  Apply and read a tenant's policies
-      tenant    Create, list and delete tenants
+      tenant    Create, list and delete tenants, and say whom they trust
       key       Create, list and delete API keys
       help      Print this message or the help of the given subcommand(s)
 
@@ -82,6 +82,10 @@ async fn help_teaches() {
         &["plugin"],
         &["plugin", "inspect"],
         &["plugin", "push"],
+        &["plugin", "pull"],
+        &["plugin", "keygen"],
+        &["plugin", "sign"],
+        &["plugin", "verify"],
         &["policies"],
         &["policies", "apply"],
         &["tenant"],
@@ -104,6 +108,12 @@ async fn help_teaches() {
         &["token"],
         &["plugin", "inspect"],
         &["plugin", "push"],
+        &["plugin", "pull"],
+        &["plugin", "list"],
+        &["plugin", "keygen"],
+        &["plugin", "sign"],
+        &["plugin", "verify"],
+        &["tenant", "trust"],
         &["policies", "apply"],
     ] {
         let help = portcullis(folder.path(), &[leaf, &["--help"]].concat()).await;

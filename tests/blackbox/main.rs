@@ -26,6 +26,7 @@ mod hooks;
 mod hostile;
 mod introductions;
 mod large;
+mod lifecycle;
 mod listings;
 mod mirrors;
 mod offers;

@@ -16,6 +16,7 @@ async fn desired_state(admin: &Admin) -> Vec<(String, Value)> {
         "/servers",
         "/issuers",
         "/keys",
+        "/trust",
         "/policies",
         "/policies/revisions",
         "/policies/revisions/1",

@@ -39,7 +39,17 @@ pub const BAD_POINTER: &str = "(return (i32.const 0x7ffffff8))";
 /// When `deed` is not WebAssembly text.
 #[must_use]
 pub fn admitter(name: &str, deed: &str) -> Vec<u8> {
-    componentize((NO_WORLDS, "admitter"), &admission(name, "", deed))
+    versioned(name, "1.0.0", deed)
+}
+
+/// As [`admitter`], of another version.
+///
+/// # Panics
+/// As [`admitter`].
+#[must_use]
+pub fn versioned(name: &str, version: &str, deed: &str) -> Vec<u8> {
+    let module = admission((name, version), "", deed);
+    componentize((NO_WORLDS, "admitter"), &module)
 }
 
 /// As [`admitter`], but it misbehaves as soon as it is configured.
@@ -48,12 +58,15 @@ pub fn admitter(name: &str, deed: &str) -> Vec<u8> {
 /// As [`admitter`].
 #[must_use]
 pub fn configured(name: &str, deed: &str) -> Vec<u8> {
-    componentize((NO_WORLDS, "admitter"), &admission(name, deed, ""))
+    componentize(
+        (NO_WORLDS, "admitter"),
+        &admission((name, "1.0.0"), deed, ""),
+    )
 }
 
 /// The core module behind a policy that admits.
-fn admission(name: &str, configure: &str, admit: &str) -> String {
-    let lifecycle = lifecycle(name, configure);
+fn admission(named: (&str, &str), configure: &str, admit: &str) -> String {
+    let lifecycle = lifecycle(named, configure);
     format!(
         r#"(module
   (import "portcullis:policy/types@0.1.0" "[resource-drop]call" (func $drop (param i32)))
@@ -68,15 +81,17 @@ fn admission(name: &str, configure: &str, admit: &str) -> String {
 }
 
 /// What every policy exports. Its text is at 1024; `configure` answers with the zeroes at 2048: success.
-fn lifecycle(name: &str, configure: &str) -> String {
-    let (name_len, schema) = (name.len(), r#"{\22type\22:\22object\22}"#);
+fn lifecycle((name, version): (&str, &str), configure: &str) -> String {
+    assert!(version.len() <= 16, "{version} runs into the schema");
+    let (name_len, version_len) = (name.len(), version.len());
+    let schema = r#"{\22type\22:\22object\22}"#;
     format!(
         r#"  (data (i32.const 1024) "{name}")
-  (data (i32.const 1152) "1.0.0")
+  (data (i32.const 1152) "{version}")
   (data (i32.const 1168) "{schema}")
   (func (export "portcullis:policy/lifecycle@0.1.0#describe") (result i32)
     (i32.store (i32.const 3072) (i32.const 1024)) (i32.store (i32.const 3076) (i32.const {name_len}))
-    (i32.store (i32.const 3080) (i32.const 1152)) (i32.store (i32.const 3084) (i32.const 5))
+    (i32.store (i32.const 3080) (i32.const 1152)) (i32.store (i32.const 3084) (i32.const {version_len}))
     (i32.store (i32.const 3088) (i32.const 1024)) (i32.store (i32.const 3092) (i32.const {name_len}))
     (i32.store (i32.const 3096) (i32.const 1168)) (i32.store (i32.const 3100) (i32.const 17))
     (i32.const 3072))

@@ -29,6 +29,7 @@ pub mod oauth;
 pub mod places;
 pub mod process;
 pub mod recorder;
+pub mod registry;
 pub mod shared;
 pub mod show;
 pub mod sse;

@@ -120,6 +120,15 @@ pub fn conformance_suite() -> [PathBuf; 2] {
     ["node", suite].map(|file| existing(folder.join(file), "scripts/test-clients.sh conformance"))
 }
 
+/// The OCI registry.
+#[must_use]
+pub fn docker_registry() -> PathBuf {
+    existing(
+        target().join("test-clients/docker-registry"),
+        "scripts/test-registry.sh",
+    )
+}
+
 /// The contract of policies.
 #[must_use]
 pub fn wit() -> PathBuf {

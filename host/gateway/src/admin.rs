@@ -18,6 +18,7 @@ use utoipa_axum::routes;
 
 use crate::config::Settings;
 use crate::model::Secret;
+use crate::oci::Puller;
 use crate::store::Store;
 use crate::tenancy::Registry;
 use crate::upstream::Upstreams;
@@ -35,13 +36,16 @@ mod page;
 mod plugins;
 mod policies;
 mod problem;
+mod pull;
 mod resolve;
 mod resources;
 mod restore;
 mod rollouts;
+mod signatures;
 mod tenants;
 #[cfg(test)]
 mod tests;
+mod trust;
 mod validate;
 
 pub use authorization::CALLBACK_PATH;
@@ -83,6 +87,7 @@ pub struct AdminState(Arc<Inner>);
 struct Inner {
     parts: AdminParts,
     changes: changes::Changes,
+    puller: Puller,
     started: Instant,
 }
 
@@ -90,8 +95,10 @@ impl AdminState {
     /// The state of a gateway that starts now.
     #[must_use]
     pub fn new(parts: AdminParts) -> Self {
+        let registries = parts.settings.plugins.registries.clone();
         Self(Arc::new(Inner {
             parts,
+            puller: Puller::new(registries, PLUGIN_BYTES_MAX),
             changes: changes::Changes::default(),
             started: Instant::now(),
         }))
@@ -139,6 +146,9 @@ fn api() -> OpenApiRouter<AdminState> {
         .routes(routes!(plugins::show, plugins::delete))
         .layer(DefaultBodyLimit::max(PLUGIN_BYTES_MAX));
     let documents = OpenApiRouter::new()
+        .routes(routes!(pull::pull))
+        .routes(routes!(signatures::list, signatures::add))
+        .routes(routes!(trust::show, trust::put))
         .routes(routes!(tenants::list))
         .routes(routes!(tenants::show, tenants::put, tenants::delete))
         .routes(routes!(resources::list_upstreams))

@@ -100,7 +100,7 @@ pub async fn start_with(
         address(&gateway, settings.listen),
         address(&admin, settings.admin_listen),
     );
-    admin::restore(parts.store.as_ref(), &parts.registry).await?;
+    admin::restore(parts.store.as_ref(), &parts.registry, &settings.plugins).await?;
 
     let listeners = TaskTracker::new();
     let limits = settings.limits;

@@ -62,7 +62,7 @@ enum Command {
     Check(check::CheckArgs),
     /// Mint a token (JWT) for development.
     Token(Box<token::TokenArgs>),
-    /// Inspect, publish and list plugins.
+    /// Inspect, sign, publish, pull and list plugins.
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
     /// Apply and read a tenant's policies.
@@ -77,7 +77,7 @@ enum Command {
     /// List and forget captured calls.
     #[command(subcommand)]
     Samples(explain::SamplesCommand),
-    /// Create, list and delete tenants.
+    /// Create, list and delete tenants, and say whom they trust.
     #[command(subcommand)]
     Tenant(tenant::TenantCommand),
     /// Create, list and delete API keys.

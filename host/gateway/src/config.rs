@@ -19,9 +19,10 @@ pub use admin_token::{admin_token, stored_admin_token};
 pub use environment::Environment;
 pub use error::{ConfigError, explain, nearest};
 pub use file::parse_yaml;
-pub use raw::{RawCatalogue, RawLimits, RawLog, RawSandbox, RawSettings};
+pub use raw::{RawCatalogue, RawLimits, RawLog, RawPlugins, RawRegistry, RawSandbox, RawSettings};
 pub use settings::{
-    CatalogueSettings, Limits, LogFormat, LogLevel, LogSettings, SandboxSettings, Settings,
+    CatalogueSettings, Limits, LogFormat, LogLevel, LogSettings, Login, PluginSettings,
+    RegistrySettings, SandboxSettings, Settings,
 };
 
 use std::path::Path;

@@ -10,14 +10,16 @@ pub mod tenancy;
 pub mod upstream;
 
 pub mod call;
+mod challenge;
 pub mod refusal;
 pub mod seal;
-mod challenge;
 mod signing;
 mod thread;
+pub mod trust;
 
 pub mod admin;
 pub mod model;
+pub mod oci;
 pub mod state;
 pub mod store;
 pub mod telemetry;

@@ -14,10 +14,13 @@ mod chain;
 mod grant;
 mod names;
 mod plugin_ref;
+mod public_key;
 mod resource;
 mod rollout;
 mod secret;
 mod secrets;
+mod signature;
+mod version;
 
 pub use auth::{AuthSpec, GrantType, OauthClientSpec, OauthSpec};
 pub use capture::{CaptureSpec, samples_max};
@@ -25,6 +28,7 @@ pub use chain::{BindingLimits, BindingSpec, ChainSpec, InstanceClass, OnFailure,
 pub use grant::{AuthMethod, Grant, Registration, Tokens};
 pub use names::{InvalidName, check_name};
 pub use plugin_ref::{InvalidPluginRef, PluginRef};
+pub use public_key::{InvalidPublicKey, PublicKey};
 pub use resource::{Resource, ResourceKind, ResourceSpec};
 pub use rollout::{
     PromoteAfter, RolloutBounds, RolloutPlan, RolloutRecord, RolloutSpec, RolloutState,
@@ -34,6 +38,8 @@ pub use secret::Secret;
 pub use secrets::{
     HoldsSecrets, NothingToKeep, REDACTED, keep_redacted, pointer_segment, to_stored,
 };
+pub use signature::{Signature, StatementForm, TrustSpec, TrustedKey};
+pub use version::compare_versions;
 
 /// A tenant: the unit of isolation. Its upstreams, servers, keys, issuers and chain are its own.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -242,4 +248,6 @@ pub struct TenantState {
     pub rollouts: u64,
     /// The candidate that is rolled out.
     pub rollout: Option<RunningRollout>,
+    /// Whose signatures count.
+    pub trust: TrustSpec,
 }

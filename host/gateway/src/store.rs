@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::model::{
     ChainSpec, Grant, KeyRecord, PluginRef, Resource, ResourceKind, RolloutPlan, RolloutRecord,
-    RolloutState, TenantSpec, TenantState,
+    RolloutState, Signature, TenantSpec, TenantState, TrustSpec,
 };
 
 mod error;
@@ -18,6 +18,8 @@ mod sqlite;
 pub use error::StoreError;
 pub use sqlite::SqliteStore;
 
+/// Most signatures of one plugin.
+pub const SIGNATURES_MAX: usize = 16;
 /// Most revisions of one tenant that are kept; older ones are dropped.
 pub const REVISIONS_KEPT_MAX: u64 = 1_000;
 
@@ -47,8 +49,21 @@ pub struct PluginRecord {
     pub version: String,
     /// What is shown of it.
     pub info: Value,
+    /// Who vouched for it, in the order in which they did.
+    pub signatures: Vec<Signature>,
     /// Milliseconds since the Unix epoch.
     pub published_at_ms: u64,
+}
+
+/// A page of plugins.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PluginPage {
+    /// Of this name alone.
+    pub name: Option<String>,
+    /// Name and version that the page before ended with.
+    pub after: Option<(String, String)>,
+    /// Most plugins of the page.
+    pub count_max: u32,
 }
 
 /// Whether a `put` made something or replaced it.
@@ -119,14 +134,16 @@ pub trait Store: Send + Sync {
     /// A published plugin's component.
     async fn plugin_bytes(&self, digest: &str) -> Result<Option<Vec<u8>>, StoreError>;
 
-    /// Plugins ordered by name and version, after `after`, at most `count_max`.
-    async fn plugins(
-        &self,
-        after: Option<(String, String)>,
-        count_max: u32,
-    ) -> Result<Vec<PluginRecord>, StoreError>;
+    /// A page of plugins, ordered by name, newest version first.
+    async fn plugins(&self, page: PluginPage) -> Result<Vec<PluginRecord>, StoreError>;
 
-    /// Deletes a plugin; `false` when there was none.
+    /// Keeps a signature beside its plugin, in place of an earlier one by the same key.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchPlugin`]; [`StoreError::TooManySignatures`] when there are [`SIGNATURES_MAX`] by others.
+    async fn put_signature(&self, signature: &Signature) -> Result<Put, StoreError>;
+
+    /// Deletes a plugin with its signatures; `false` when there was none.
     ///
     /// # Errors
     /// [`StoreError::PluginInUse`] while a live chain uses it.
@@ -147,6 +164,12 @@ pub trait Store: Send + Sync {
 
     /// Deletes a tenant and all that is its own; `false` when there was none.
     async fn delete_tenant(&self, name: &str) -> Result<bool, StoreError>;
+
+    /// Replaces whose signatures count for a tenant.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchTenant`].
+    async fn put_trust(&self, tenant: &str, trust: &TrustSpec) -> Result<(), StoreError>;
 
     /// Everything that a tenant's generation is built from, of one moment.
     async fn tenant_state(&self, name: &str) -> Result<Option<TenantState>, StoreError>;

@@ -17,4 +17,4 @@ pub(crate) use registry::host_name;
 pub use registry::{Registry, Workshop};
 pub use rollout::Rollout;
 pub use samples::{Caller, RefusedBy, Sample, Samples};
-pub use shelf::{PluginInfo, PluginRefused, Shelf};
+pub use shelf::{PluginInfo, PluginRefused, Shelf, Shelved};

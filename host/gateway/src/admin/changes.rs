@@ -11,7 +11,7 @@ use tokio::sync::OwnedMutexGuard;
 use crate::model::TenantState;
 
 use super::edit::Edit;
-use super::{AdminState, Problem};
+use super::{AdminState, Problem, trust};
 
 /// One lock for each tenant that is being changed: bounded by the changes under way.
 #[derive(Default)]
@@ -51,6 +51,10 @@ impl AdminState {
             let _one_at_a_time = state.0.changes.lock(&tenant).await;
             let mut next = state.tenant_state(&tenant).await?;
             let applied = edit.apply(&mut next)?;
+            if let Some((chain, part)) = applied.chain(&next) {
+                let trusted = trust::require(&state, &next, chain).await;
+                trusted.map_err(|problem| problem.below(part))?;
+            }
             let prepared = state
                 .registry()
                 .prepare(&next)

@@ -4,8 +4,8 @@
 //! back in place. It never reads the store.
 
 use crate::model::{
-    KeyRecord, Resource, ResourceKind, RolloutPlan, RolloutRecord, RolloutState, RunningRollout,
-    TenantState, keep_redacted,
+    ChainSpec, KeyRecord, Resource, ResourceKind, RolloutPlan, RolloutRecord, RolloutState,
+    RunningRollout, TenantState, keep_redacted,
 };
 use crate::store::{NewChain, Put, RolloutEnd, Store, StoreError};
 use crate::tenancy::PrepareError;
@@ -119,6 +119,26 @@ impl Edit {
 }
 
 impl Applied {
+    /// The chain that the edit brings before messages, and its place in what was sent; none for what only changes
+    /// something else, or takes a chain back.
+    pub(super) fn chain<'a>(&self, next: &'a TenantState) -> Option<(&'a ChainSpec, &'static str)> {
+        match &self.edit {
+            Edit::Chain { .. } => Some((&next.chain, "")),
+            Edit::StartRollout { .. } => {
+                let candidate = next.rollout.as_ref()?;
+                Some((&candidate.chain, "/policies"))
+            }
+            Edit::EndRollout { end, .. } => {
+                (end.state == RolloutState::Promoted).then_some((&next.chain, ""))
+            }
+            Edit::ChangeRollout { .. }
+            | Edit::Put { .. }
+            | Edit::Delete { .. }
+            | Edit::AddKey(_)
+            | Edit::DeleteKey(_) => None,
+        }
+    }
+
     /// The problem for the caller whose edit cannot be served. Pointers of preparation lead into the chain, which is
     /// what was sent only when the edit is one.
     pub(super) fn blame(&self, error: PrepareError) -> Problem {

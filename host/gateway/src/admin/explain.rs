@@ -22,7 +22,7 @@ use crate::tenancy::{Caller, Endpoint, Sample, Trial};
 
 use super::extract::{Document, json as answer};
 use super::resolve::resolve;
-use super::{AdminState, Problem, validate};
+use super::{AdminState, Problem, trust, validate};
 
 /// A call to explain: by hand, or a sample.
 #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
@@ -84,11 +84,15 @@ pub(super) async fn explain(
     let now = state.tenant_state(&tenant).await?;
     let question = with_sample(&state, &tenant, question)?;
     let (chain, revision) = chain(&state, &now, &question).await?;
+    let within = |problem: Problem| match question.policies {
+        Some(_) => problem.below("/policies"),
+        None => problem,
+    };
+    if revision != Some(now.revision) {
+        trust::require(&state, &now, &chain).await.map_err(within)?;
+    }
     let trial = state.registry().trial(&now, &chain).await;
-    let trial = trial.map_err(|error| match question.policies {
-        Some(_) => Problem::from(error).below("/policies"),
-        None => error.into(),
-    })?;
+    let trial = trial.map_err(|error| within(error.into()))?;
     let endpoint = endpoint(&state, &tenant, question.server.as_deref())?;
     let (call, premises) = call(endpoint, &trial, question)?;
     let log = Arc::clone(&trial.log);

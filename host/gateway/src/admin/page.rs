@@ -2,6 +2,7 @@
 
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -40,17 +41,59 @@ impl<S: Send + Sync> FromRequestParts<S> for PageOf {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        match Query::<PageQuery>::from_request_parts(parts, state).await {
-            Ok(Query(query)) => Ok(Self(query)),
-            Err(rejection) => {
-                let text = rejection.body_text();
-                let cause = text
-                    .rsplit_once("query string: ")
-                    .map_or(text.as_str(), |(_, cause)| cause);
-                Err(Problem::bad_request(format!(
-                    "the query is not valid: {cause}. Use limit=1 to {LIMIT_MAX} and cursor"
-                )))
-            }
+        query(parts, state, "cursor").await.map(Self)
+    }
+}
+
+/// Which page of a list that can be narrowed to a name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct NamedPageQuery {
+    /// Most items of the page, 1 to 500 (default 100).
+    pub limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    pub cursor: Option<String>,
+    /// Only items of this name.
+    pub name: Option<String>,
+}
+
+/// [`NamedPageQuery`] of a request, or the problem with it.
+pub(super) struct NamedPageOf {
+    pub name: Option<String>,
+    pub page: PageQuery,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for NamedPageOf {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let query = query::<NamedPageQuery, S>(parts, state, "cursor and name").await?;
+        Ok(Self {
+            name: query.name,
+            page: PageQuery {
+                limit: query.limit,
+                cursor: query.cursor,
+            },
+        })
+    }
+}
+
+async fn query<Q: DeserializeOwned, S: Send + Sync>(
+    parts: &mut Parts,
+    state: &S,
+    others: &str,
+) -> Result<Q, Problem> {
+    match Query::<Q>::from_request_parts(parts, state).await {
+        Ok(Query(query)) => Ok(query),
+        Err(rejection) => {
+            let text = rejection.body_text();
+            let cause = text
+                .rsplit_once("query string: ")
+                .map_or(text.as_str(), |(_, cause)| cause);
+            Err(Problem::bad_request(format!(
+                "the query is not valid: {cause}. Use limit=1 to {LIMIT_MAX} and {others}"
+            )))
         }
     }
 }

@@ -10,10 +10,14 @@ use tracing::error;
 use utoipa::ToSchema;
 
 use crate::model::NothingToKeep;
+use crate::oci::PullError;
 use crate::store::StoreError;
 use crate::telemetry::logs::chain;
 use crate::tenancy::{PluginRefused, PrepareError};
 use crate::upstream::ConsentError;
+
+/// What a plugin is that is not signed as is required.
+const UNTRUSTED: &str = "plugin-untrusted";
 
 /// An error as callers of the admin API get it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -30,7 +34,8 @@ pub struct Problem {
     /// JSON Pointer of the field at fault, in the document that was sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pointer: Option<String>,
-    /// Why a plugin was refused: `not-wasm`, `core-module`, `wrong-world`, `unknown-import` and others.
+    /// Why a plugin was refused: `not-wasm`, `core-module`, `wrong-world`, `unknown-import`, `unsigned`, `unknown-signer`,
+    /// `wrong-signature` and others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<&'static str>,
 }
@@ -72,6 +77,31 @@ impl Problem {
     pub fn below(mut self, part: &str) -> Self {
         self.pointer = self.pointer.map(|pointer| format!("{part}{pointer}"));
         self
+    }
+
+    /// A plugin that is not signed as is required, or not as it says.
+    #[must_use]
+    pub fn untrusted(
+        pointer: impl Into<String>,
+        code: &'static str,
+        detail: impl Into<String>,
+    ) -> Self {
+        let problem = Self::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            UNTRUSTED,
+            "The plugin is not trusted",
+            detail,
+        );
+        Self {
+            pointer: Some(pointer.into()),
+            code: Some(code),
+            ..problem
+        }
+    }
+
+    /// Whether it is one of [`Problem::untrusted`].
+    pub(super) fn is_untrusted(&self) -> bool {
+        self.kind == UNTRUSTED
     }
 
     /// A path or query that is not possible.
@@ -174,6 +204,7 @@ impl From<StoreError> for Problem {
         match error {
             StoreError::PluginMoved { .. } => Self::conflict("plugin-moved", detail),
             StoreError::PluginInUse { .. } => Self::conflict("in-use", detail),
+            StoreError::TooManySignatures { .. } => Self::conflict("limit-reached", detail),
             StoreError::NoSuchPlugin { .. } => Self::invalid("/bindings", detail),
             StoreError::NoSuchTenant { .. } => Self::missing(detail),
             StoreError::ServerTaken { .. } => Self::conflict("name-taken", detail),
@@ -230,6 +261,20 @@ impl From<PluginRefused> for Problem {
             code: Some(refused.code),
             ..problem
         }
+    }
+}
+
+/// The operator reads here what stands in the way.
+impl From<PullError> for Problem {
+    fn from(error: PullError) -> Self {
+        let (status, kind, title) = if error.is_failure() {
+            let title = "The registry cannot be read";
+            (StatusCode::BAD_GATEWAY, "registry-failed", title)
+        } else {
+            let title = "The component is not pulled";
+            (StatusCode::UNPROCESSABLE_ENTITY, "pull-refused", title)
+        };
+        Self::new(status, kind, title, chain(&error))
     }
 }
 

@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use tracing::{error, info, warn};
 
-use crate::model::{PluginRef, RolloutState, TenantState};
-use crate::store::{RolloutEnd, Store, StoreError};
+use crate::config::PluginSettings;
+use crate::model::{PluginRef, RolloutState};
+use crate::store::{PluginPage, RolloutEnd, Store, StoreError};
 use crate::tenancy::Registry;
+
+use super::trust;
 
 const PAGE_MAX: u32 = 100;
 
@@ -25,7 +28,11 @@ pub struct Restored {
 ///
 /// # Errors
 /// [`StoreError`], when the store itself cannot be read.
-pub async fn restore(store: &dyn Store, registry: &Registry) -> Result<Restored, StoreError> {
+pub async fn restore(
+    store: &dyn Store,
+    registry: &Registry,
+    operator: &PluginSettings,
+) -> Result<Restored, StoreError> {
     let mut restored = Restored {
         plugins: plugins(store, registry).await?,
         ..Restored::default()
@@ -38,7 +45,7 @@ pub async fn restore(store: &dyn Store, registry: &Registry) -> Result<Restored,
         };
         after = Some(last.clone());
         for (tenant, _) in tenants {
-            if serve(store, registry, &tenant).await {
+            if serve(store, (registry, operator), &tenant).await {
                 restored.tenants += 1;
             } else {
                 restored.left_out.push(tenant);
@@ -57,7 +64,13 @@ pub async fn restore(store: &dyn Store, registry: &Registry) -> Result<Restored,
 async fn plugins(store: &dyn Store, registry: &Registry) -> Result<usize, StoreError> {
     let (mut admitted, mut after) = (0, None);
     loop {
-        let plugins = store.plugins(after.take(), PAGE_MAX).await?;
+        let plugins = store
+            .plugins(PluginPage {
+                after: after.take(),
+                count_max: PAGE_MAX,
+                ..PluginPage::default()
+            })
+            .await?;
         let Some(last) = plugins.last() else {
             return Ok(admitted);
         };
@@ -80,8 +93,12 @@ async fn plugins(store: &dyn Store, registry: &Registry) -> Result<usize, StoreE
     }
 }
 
-async fn serve(store: &dyn Store, registry: &Registry, tenant: &str) -> bool {
-    let state = match store.tenant_state(tenant).await {
+async fn serve(
+    store: &dyn Store,
+    (registry, operator): (&Registry, &PluginSettings),
+    tenant: &str,
+) -> bool {
+    let mut state = match store.tenant_state(tenant).await {
         Ok(Some(state)) => state,
         // Deleted since it was listed.
         Ok(None) => return true,
@@ -100,15 +117,15 @@ async fn serve(store: &dyn Store, registry: &Registry, tenant: &str) -> bool {
         if let Err(failed) = store.end_rollout(tenant, candidate.record.id, &end).await {
             error!(tenant, error = %failed, "a rollout could not be ended");
         }
-        let alone = TenantState {
-            rollout: None,
-            ..state
-        };
-        prepared = registry.prepare(&alone).await;
+        state.rollout = None;
+        prepared = registry.prepare(&state).await;
     }
     match prepared {
         Ok(prepared) => {
             registry.install(prepared);
+            if let Err(failed) = trust::warn_of(store, registry, operator, &state).await {
+                error!(tenant, error = %failed, "the signatures of a tenant's plugins cannot be read");
+            }
             true
         }
         Err(failed) => {

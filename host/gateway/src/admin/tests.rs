@@ -85,7 +85,9 @@ async fn the_openapi_document_has_every_path() {
         .collect();
     insta::assert_snapshot!(paths.join("\n"), @r#"
 /api/v1/plugins get post
+/api/v1/plugins/pull post
 /api/v1/plugins/{plugin} get delete
+/api/v1/plugins/{plugin}/signatures get post
 /api/v1/tenants get
 /api/v1/tenants/{tenant} get put delete
 /api/v1/tenants/{tenant}/issuers get
@@ -97,6 +99,7 @@ async fn the_openapi_document_has_every_path() {
 /api/v1/tenants/{tenant}/policies/revisions/{revision} get
 /api/v1/tenants/{tenant}/servers get
 /api/v1/tenants/{tenant}/servers/{name} get put delete
+/api/v1/tenants/{tenant}/trust get put
 /api/v1/tenants/{tenant}/upstreams get
 /api/v1/tenants/{tenant}/upstreams/{name} get put delete
 /api/v1/tenants/{tenant}/upstreams/{name}/authorization get post delete
@@ -331,6 +334,10 @@ async fn plugins_are_found_paged_and_deleted() {
         (&last.body["items"][0]["name"], &last.body["next_cursor"]),
         (&json!("b"), &Value::Null)
     );
+    let named = plane.get("/api/v1/plugins?name=b").await;
+    let items = named.body["items"].as_array();
+    assert_eq!(items.map(Vec::len), Some(1), "{}", named.text);
+    assert_eq!(named.body["items"][0]["signatures"], json!([]));
     for reference in [digest.as_str(), "b@1.0.0"] {
         assert_eq!(
             plane

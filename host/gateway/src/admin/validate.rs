@@ -10,11 +10,13 @@ mod auth;
 mod chain;
 mod identity;
 mod server;
+mod trust;
 mod upstream;
 
 pub(super) use chain::chain;
 pub(super) use identity::{issuer, key};
 pub(super) use server::server;
+pub(super) use trust::trust;
 pub(super) use upstream::upstream;
 
 /// Longest label, name or word, in bytes.

@@ -200,9 +200,15 @@ impl Client {
         let mut cursor: Option<String> = None;
         loop {
             let query = cursor
-                .map(|cursor| format!("&cursor={cursor}"))
+                .map(|cursor| {
+                    // A version may hold `+`.
+                    let mut query = url::form_urlencoded::Serializer::new(String::new());
+                    format!("&{}", query.append_pair("cursor", &cursor).finish())
+                })
                 .unwrap_or_default();
-            let mut page = self.get(&format!("{path}?limit=500{query}")).await?.body;
+            let first = if path.contains('?') { '&' } else { '?' };
+            let page = format!("{path}{first}limit=500{query}");
+            let mut page = self.get(&page).await?.body;
             if let Some(Value::Array(more)) = page.get_mut("items").map(Value::take) {
                 items.extend(more);
             }

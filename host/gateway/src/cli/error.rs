@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use crate::config::ConfigError;
 use crate::tenancy::PluginRefused;
+use crate::trust::{InvalidPrivateKey, SignatureError};
 
 use super::client::ClientError;
 
@@ -46,6 +47,41 @@ pub(crate) enum CliError {
         /// Why.
         source: PluginRefused,
     },
+    /// There is no key to sign with.
+    #[error("no key: {0}")]
+    Keygen(#[from] InvalidPrivateKey),
+    /// A private key is not one.
+    #[error("{}: {source}", .path.display())]
+    PrivateKey {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: InvalidPrivateKey,
+    },
+    /// A file holds no signature.
+    #[error("{}: this is no signature as `portcullis plugin sign` writes it: {source}", .path.display())]
+    SignatureFile {
+        /// The file.
+        path: PathBuf,
+        /// What the parser said.
+        source: serde_json::Error,
+    },
+    /// A signature does not hold.
+    #[error("{}: {source}", .path.display())]
+    Signature {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: SignatureError,
+    },
+    /// A signature holds, but by somebody else.
+    #[error("{}: the signature is by key {key_id}, which is none of those given", .path.display())]
+    OtherSigner {
+        /// The file.
+        path: PathBuf,
+        /// Who signed it.
+        key_id: String,
+    },
     /// A token could not be signed.
     #[error("the token cannot be signed: {source}. Check that --alg fits the key")]
     Token {
@@ -72,6 +108,11 @@ impl CliError {
             | Self::File { .. }
             | Self::Document { .. }
             | Self::Plugin { .. }
+            | Self::Keygen(_)
+            | Self::PrivateKey { .. }
+            | Self::SignatureFile { .. }
+            | Self::Signature { .. }
+            | Self::OtherSigner { .. }
             | Self::Token { .. }
             | Self::Runtime { .. }
             | Self::Gateway(_) => 1,

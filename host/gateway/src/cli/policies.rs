@@ -225,7 +225,7 @@ pub(super) async fn published(
     let mut pushed = Vec::new();
     for binding in &mut chain.bindings {
         if let Some(component) = component_file(&binding.plugin, file) {
-            let plugin = push(client, &component).await?;
+            let plugin = push(client, &component, &[]).await?;
             binding.plugin = format!(
                 "{}@{}",
                 text_of(&plugin, "/name"),

@@ -10,6 +10,8 @@ use super::client::{Client, ClientArgs, Payload};
 use super::output::{table, text_of};
 use super::{CliError, Output};
 
+mod trust;
+
 /// What to do with tenants.
 #[derive(Debug, Subcommand)]
 pub(super) enum TenantCommand {
@@ -20,6 +22,11 @@ pub(super) enum TenantCommand {
     Put(PutArgs),
     /// List tenants.
     List(ClientArgs),
+    /// Say whose signatures count for a tenant's plugins, and whether they need one; or show it.
+    #[command(
+        after_help = "Examples:\n  portcullis tenant trust acme --key release.pub --require-signature\n      From now on every plugin of acme's policies must be signed by this key, or by one of the operator's.\n  portcullis tenant trust acme\n      Show it, and what is served already that could not be put again."
+    )]
+    Trust(trust::TrustArgs),
     /// Delete a tenant and all that is its own.
     Delete(DeleteArgs),
 }
@@ -86,6 +93,7 @@ pub(super) async fn run(command: TenantCommand, output: Output) -> Result<(), Cl
             });
             Ok(())
         }
+        TenantCommand::Trust(args) => trust::run(args, output).await,
         TenantCommand::Delete(args) => {
             let path = tenant_path(&args.tenant)?;
             Client::new(args.client)?

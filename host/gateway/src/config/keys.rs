@@ -15,8 +15,12 @@ const OTHERS: &[&str] = &["PORTCULLIS_ADMIN", "PORTCULLIS_CONFIG"];
 enum Form {
     Text,
     Number,
+    /// `true` or `false`.
+    Flag,
     /// Comma-separated.
     List,
+    /// A list of documents, in JSON.
+    Json,
 }
 
 /// Every key path and the form of its value.
@@ -59,6 +63,9 @@ const KEYS: &[(&str, Form)] = &[
     ("sandbox.compile_memory_bytes_max", Form::Number),
     ("sandbox.compile_output_bytes_max", Form::Number),
     ("sandbox.compiles_max", Form::Number),
+    ("plugins.require_signature", Form::Flag),
+    ("plugins.trusted_keys", Form::List),
+    ("plugins.registries", Form::Json),
 ];
 
 /// The layer that the environment gives, and a warning for each variable that looks like a misspelt setting.
@@ -90,6 +97,13 @@ fn read(key: &str, form: Form, text: &str) -> Result<RawSettings, String> {
                 .parse::<u64>()
                 .map_err(|error| format!("`{text}` is not a whole number: {error}"))?,
         ),
+        Form::Flag => Value::from(
+            text.trim()
+                .parse::<bool>()
+                .map_err(|_neither| format!("`{text}` is neither `true` nor `false`"))?,
+        ),
+        // Not repeated: it may hold passwords.
+        Form::Json => serde_json::from_str(text).map_err(|error| format!("no JSON: {error}"))?,
         Form::List => text
             .split(',')
             .map(str::trim)

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use url::Url;
 
-use crate::model::Secret;
+use crate::model::{PublicKey, Secret};
 
 use super::settings::{LogFormat, LogLevel};
 
@@ -29,6 +29,7 @@ pub struct RawSettings {
     pub drain_timeout_s: Option<u64>,
     pub worker_threads: Option<u64>,
     pub sandbox: RawSandbox,
+    pub plugins: RawPlugins,
 }
 
 /// One layer of `log`.
@@ -87,6 +88,29 @@ pub struct RawSandbox {
     pub compiles_max: Option<u64>,
 }
 
+/// One layer of `plugins`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[allow(missing_docs, reason = "the valid form documents each key")]
+pub struct RawPlugins {
+    pub require_signature: Option<bool>,
+    pub trusted_keys: Option<Vec<PublicKey>>,
+    pub registries: Option<Vec<RawRegistry>>,
+}
+
+/// One of `plugins.registries`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the valid form documents each key")]
+pub struct RawRegistry {
+    pub host: String,
+    pub username: Option<String>,
+    pub password: Option<Secret>,
+    pub plain_http: Option<bool>,
+    pub private_addresses: Option<bool>,
+    pub other_hosts: Option<Vec<String>>,
+}
+
 impl RawSettings {
     /// This layer over `under`: what is set here wins.
     #[must_use]
@@ -109,6 +133,14 @@ impl RawSettings {
             drain_timeout_s: self.drain_timeout_s.or(under.drain_timeout_s),
             worker_threads: self.worker_threads.or(under.worker_threads),
             sandbox: self.sandbox.over(under.sandbox),
+            plugins: RawPlugins {
+                require_signature: self
+                    .plugins
+                    .require_signature
+                    .or(under.plugins.require_signature),
+                trusted_keys: self.plugins.trusted_keys.or(under.plugins.trusted_keys),
+                registries: self.plugins.registries.or(under.plugins.registries),
+            },
         }
     }
 }

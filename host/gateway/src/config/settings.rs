@@ -1,5 +1,6 @@
 //! Valid host settings, with every default in place. The one form that other rooms see.
 
+mod plugins;
 mod sandbox;
 
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use crate::model::{Secret, check_name};
 
 use super::raw::{RawCatalogue, RawLimits, RawSettings};
 
+pub use plugins::{Login, PluginSettings, RegistrySettings};
 pub use sandbox::SandboxSettings;
 
 const ADMIN_TOKEN_LEN_MIN: usize = 16;
@@ -53,6 +55,8 @@ pub struct Settings {
     pub worker_threads: Option<usize>,
     /// Defaults and bounds of policy plugins.
     pub sandbox: SandboxSettings,
+    /// Where plugins come from.
+    pub plugins: PluginSettings,
 }
 
 /// How to log.
@@ -202,6 +206,7 @@ impl Default for Settings {
             drain_timeout_s: 30,
             worker_threads: None,
             sandbox: SandboxSettings::default(),
+            plugins: PluginSettings::default(),
         }
     }
 }
@@ -246,6 +251,7 @@ impl TryFrom<RawSettings> for Settings {
             )?,
             worker_threads: worker_threads.and_then(|threads| usize::try_from(threads).ok()),
             sandbox: sandbox::checked(raw.sandbox, default.sandbox)?,
+            plugins: raw.plugins.try_into()?,
         })
     }
 }

@@ -95,7 +95,7 @@ fn every_key_has_a_variable() {
             })
             .collect()
     };
-    let sections = ["log", "limits", "catalogue", "sandbox"];
+    let sections = ["log", "limits", "catalogue", "sandbox", "plugins"];
     let mut all: Vec<String> = known(None)
         .into_iter()
         .filter(|key| !sections.contains(&key.as_str()))
@@ -159,7 +159,7 @@ fn an_empty_file_says_nothing() {
 fn errors_name_line_key_and_the_nearest_known_key() {
     insta::assert_snapshot!(error_of("log:\n  format: json\nlimits:\n  body_byte_max: 1\n"), @"portcullis.yaml:4: limits: unknown key `body_byte_max`: did you mean `body_bytes_max`?");
     insta::assert_snapshot!(error_of("# a comment\nlisten: 127.0.0.1:1\nadmin-listen: 127.0.0.1:2\n"), @"portcullis.yaml:3: unknown key `admin-listen`: did you mean `admin_listen`?");
-    insta::assert_snapshot!(error_of("zebra: 1\n"), @"portcullis.yaml:1: unknown key `zebra`: use one of listen, admin_listen, data_dir, admin_token, log, seal_key, limits, catalogue, allowed_origins, default_server, oauth_callback_url, drain_timeout_s, worker_threads, sandbox");
+    insta::assert_snapshot!(error_of("zebra: 1\n"), @"portcullis.yaml:1: unknown key `zebra`: use one of listen, admin_listen, data_dir, admin_token, log, seal_key, limits, catalogue, allowed_origins, default_server, oauth_callback_url, drain_timeout_s, worker_threads, sandbox, plugins");
     insta::assert_snapshot!(error_of("log:\n  format: jsn\n"), @"portcullis.yaml:2: log.format: unknown value `jsn`: did you mean `json`?");
     insta::assert_snapshot!(error_of("limits:\n  sessions_max: many\n"), @r#"portcullis.yaml:2: limits.sessions_max: invalid type: string "many", expected a whole number"#);
     insta::assert_snapshot!(error_of("limits:\n  sessions_max: -1\n"), @"portcullis.yaml:2: limits.sessions_max: invalid type: integer `-1`, expected a whole number");
@@ -178,6 +178,11 @@ fn errors_name_line_key_and_the_nearest_known_key() {
     insta::assert_snapshot!(error_of("admin_token: short\n"), @"portcullis.yaml:1: admin_token: use at least 16 printable ASCII characters without spaces");
     insta::assert_snapshot!(error_of("seal_key: only-thirty-one-characters-long\n"), @"portcullis.yaml:1: seal_key: use at least 32 printable ASCII characters without spaces");
     insta::assert_snapshot!(error_of("catalogue:\n  page_entries_max: 0\n"), @"portcullis.yaml:2: catalogue.page_entries_max: 0 is out of range: use 1 to 10000");
+    insta::assert_snapshot!(error_of("plugins:\n  require_signature: true\n"), @"portcullis.yaml:2: plugins.require_signature: nothing could be signed by a trusted key: name at least one in trusted_keys");
+    insta::assert_snapshot!(error_of("plugins:\n  trusted_keys: [\"ed25519:AAAA\"]\n"), @"portcullis.yaml:2: plugins.trusted_keys[0]: this is no Ed25519 public key: write `ed25519:` and its 32 bytes in base64, or PEM (BEGIN PUBLIC KEY)");
+    insta::assert_snapshot!(error_of("plugins:\n  registries:\n    - host: https://ghcr.io\n"), @"plugins.registries[0].host: `https://ghcr.io` is no host: write it as registry.example.com, or with a port as registry.example.com:5000");
+    insta::assert_snapshot!(error_of("plugins:\n  registries:\n    - host: ghcr.io\n      username: me\n"), @"portcullis.yaml:2: plugins.registries[0]: `username` needs `password`");
+    insta::assert_snapshot!(error_of("plugins:\n  registries: [{host: ghcr.io}, {host: GHCR.io}]\n"), @"plugins.registries[1].host: `ghcr.io` is given twice");
     insta::assert_snapshot!(error_of("log:\n  level: ${LEVEL}\n"), @"portcullis.yaml:2: the variable LEVEL is not set: set it, or give a default as ${LEVEL:-default}");
     insta::assert_snapshot!(error_of("log:\n  level: ${LEVEL\n"), @"portcullis.yaml:2: `${` without `}`: write ${NAME}, or $${ for a plain ${");
     insta::assert_snapshot!(error_of("listen: localhost${ODD}\n"), @"portcullis.yaml:1: the value of `${ODD}` holds characters that mean something in YAML: write it in double quotes");
@@ -194,6 +199,8 @@ fn errors_of_variables_name_the_variable() {
     insta::assert_snapshot!(error_of("PORTCULLIS_LIMITS_SESSIONS_MAX", "many"), @"PORTCULLIS_LIMITS_SESSIONS_MAX: `many` is not a whole number: invalid digit found in string");
     insta::assert_snapshot!(error_of("PORTCULLIS_LOG_LEVEL", "warning"), @"PORTCULLIS_LOG_LEVEL: unknown value `warning`: did you mean `warn`?");
     insta::assert_snapshot!(error_of("PORTCULLIS_LISTEN", "4444"), @"PORTCULLIS_LISTEN: this is not an address and port: write it as 127.0.0.1:4444");
+    insta::assert_snapshot!(error_of("PORTCULLIS_PLUGINS_REQUIRE_SIGNATURE", "yes"), @"PORTCULLIS_PLUGINS_REQUIRE_SIGNATURE: `yes` is neither `true` nor `false`");
+    insta::assert_snapshot!(error_of("PORTCULLIS_PLUGINS_REGISTRIES", "[{"), @"PORTCULLIS_PLUGINS_REGISTRIES: no JSON: EOF while parsing an object at line 1 column 2");
     insta::assert_snapshot!(error_of("PORTCULLIS_WORKER_THREADS", "0"), @"PORTCULLIS_WORKER_THREADS: worker_threads: 0 is out of range: use 1 to 1024");
 }
 
@@ -222,12 +229,18 @@ fn secrets_are_not_shown() {
             "PORTCULLIS_SEAL_KEY",
             "a-very-secret-key-of-32-letters-or-more",
         ),
+        (
+            "PORTCULLIS_PLUGINS_REGISTRIES",
+            r#"[{"host": "ghcr.io", "username": "me", "password": "a-very-secret-password"}]"#,
+        ),
     ]);
     let settings = load(None, &environment, RawSettings::default())
         .unwrap()
         .settings;
     let shown = format!("{settings:?} {}", serde_json::to_string(&settings).unwrap());
     assert!(!shown.contains("a-very-secret"), "{shown}");
+    let login = settings.plugins.registries[0].login.as_ref();
+    assert!(login.is_some_and(|login| login.password.expose().ends_with("-password")));
     assert!(
         settings
             .seal_key

@@ -55,6 +55,16 @@ pub enum StoreError {
         /// The digest.
         digest: String,
     },
+    /// Others have signed the plugin as often as is kept.
+    #[error(
+        "the plugin {digest} has {count_max} signatures already, which is the most that is kept"
+    )]
+    TooManySignatures {
+        /// The plugin's digest.
+        digest: String,
+        /// The bound.
+        count_max: usize,
+    },
     /// There is no such tenant.
     #[error("there is no tenant `{tenant}`: create it first")]
     NoSuchTenant {

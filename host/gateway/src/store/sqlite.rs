@@ -9,12 +9,13 @@ use async_trait::async_trait;
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
 use crate::model::{
-    Grant, KeyRecord, PluginRef, Resource, ResourceKind, RolloutPlan, RolloutRecord, TenantSpec,
-    TenantState,
+    Grant, KeyRecord, PluginRef, Resource, ResourceKind, RolloutPlan, RolloutRecord, Signature,
+    TenantSpec, TenantState, TrustSpec,
 };
 
 use super::{
-    Counts, Grants, NewChain, NewPlugin, PluginRecord, Put, Revision, RolloutEnd, Store, StoreError,
+    Counts, Grants, NewChain, NewPlugin, PluginPage, PluginRecord, Put, Revision, RolloutEnd,
+    Store, StoreError,
 };
 
 mod chains;
@@ -24,6 +25,7 @@ mod plugins;
 mod resources;
 mod rollouts;
 mod rows;
+mod signatures;
 mod tenants;
 #[cfg(test)]
 mod tests;
@@ -67,12 +69,12 @@ impl Store for SqliteStore {
         plugins::bytes(self, digest).await
     }
 
-    async fn plugins(
-        &self,
-        after: Option<(String, String)>,
-        count_max: u32,
-    ) -> Result<Vec<PluginRecord>, StoreError> {
-        plugins::list(self, after, count_max).await
+    async fn plugins(&self, page: PluginPage) -> Result<Vec<PluginRecord>, StoreError> {
+        plugins::list(self, page).await
+    }
+
+    async fn put_signature(&self, signature: &Signature) -> Result<Put, StoreError> {
+        signatures::put(self, signature).await
     }
 
     async fn delete_plugin(&self, digest: &str) -> Result<bool, StoreError> {
@@ -97,6 +99,10 @@ impl Store for SqliteStore {
 
     async fn delete_tenant(&self, name: &str) -> Result<bool, StoreError> {
         tenants::delete(self, name).await
+    }
+
+    async fn put_trust(&self, tenant: &str, trust: &TrustSpec) -> Result<(), StoreError> {
+        tenants::put_trust(self, tenant, trust).await
     }
 
     async fn tenant_state(&self, name: &str) -> Result<Option<TenantState>, StoreError> {

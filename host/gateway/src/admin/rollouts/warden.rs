@@ -36,7 +36,18 @@ pub async fn watch_rollouts(state: AdminState, stop: CancellationToken) {
             );
             let end = RolloutEnd { state: to, reason };
             let id = rollout.id;
-            if let Err(problem) = state.change(&tenant, Edit::EndRollout { id, end }).await {
+            let ended = match state.change(&tenant, Edit::EndRollout { id, end }).await {
+                // Whoever signed the candidate is trusted no more.
+                Err(problem) if problem.is_untrusted() => {
+                    let end = RolloutEnd {
+                        state: RolloutState::RolledBack,
+                        reason: problem.detail,
+                    };
+                    state.change(&tenant, Edit::EndRollout { id, end }).await
+                }
+                other => other,
+            };
+            if let Err(problem) = ended {
                 error!(tenant, rollout = id, error = %problem.detail, "a rollout could not be ended, and is tried again");
             }
         }

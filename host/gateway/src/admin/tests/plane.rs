@@ -58,7 +58,9 @@ impl Plane {
         };
         let upstreams = upstreams(&store);
         let registry = registry(&upstreams);
-        restore(store.as_ref(), &registry).await.unwrap();
+        restore(store.as_ref(), &registry, &settings.plugins)
+            .await
+            .unwrap();
         let state = AdminState::new(AdminParts {
             store: Arc::<SqliteStore>::clone(&store),
             registry,

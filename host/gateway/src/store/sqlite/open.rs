@@ -8,6 +8,7 @@ use std::time::Duration;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
+use crate::model::compare_versions;
 use crate::store::StoreError;
 
 use super::SqliteStore;
@@ -34,7 +35,8 @@ impl SqliteStore {
             .journal_mode(SqliteJournalMode::Wal)
             // What a client was told is durable stays so through a power cut.
             .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(Duration::from_millis(BUSY_TIMEOUT_MS));
+            .busy_timeout(Duration::from_millis(BUSY_TIMEOUT_MS))
+            .collation("version", compare_versions);
         let pool = SqlitePoolOptions::new()
             .max_connections(CONNECTIONS_MAX)
             .connect_with(options)

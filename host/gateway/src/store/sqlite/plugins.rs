@@ -4,13 +4,33 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use crate::model::PluginRef;
-use crate::store::{NewPlugin, PluginRecord, Put, StoreError};
+use crate::store::{NewPlugin, PluginPage, PluginRecord, Put, StoreError};
 
 use super::SqliteStore;
 use super::rows::{from_text, now_ms, to_i64, to_text, to_u64};
 
 /// Tenants named in "is used by".
 const USERS_NAMED_MAX: i64 = 5;
+
+/// Plugins with their signatures, which are one JSON array; what follows says which plugins.
+macro_rules! select {
+    ($which:literal) => {
+        concat!(
+            "SELECT digest, name, version, info, published_at_ms, (SELECT json_group_array(json(document)) FROM \
+             (SELECT document FROM signatures WHERE signatures.digest = plugins.digest ORDER BY added_at_ms, public_key)\
+             ) AS signatures FROM plugins ",
+            $which
+        )
+    };
+}
+
+const BY_DIGEST: &str = select!("WHERE digest = ?");
+const BY_NAME: &str = select!("WHERE name = ? AND version = ?");
+/// No name is empty, so that without a cursor everything comes after it. The collation is registered at opening.
+const PAGE: &str = select!(
+    "WHERE (?1 IS NULL OR name = ?1) AND (name > ?2 OR (name = ?2 AND version < ?3 COLLATE version)) \
+     ORDER BY name, version COLLATE version DESC LIMIT ?4"
+);
 
 pub(super) async fn put(store: &SqliteStore, plugin: NewPlugin) -> Result<Put, StoreError> {
     let mut tx = store.write().await?;
@@ -59,12 +79,8 @@ pub(super) async fn find(
     plugin: &PluginRef,
 ) -> Result<Option<PluginRecord>, StoreError> {
     let query = match plugin {
-        PluginRef::Digest(digest) => {
-            sqlx::query("SELECT digest, name, version, info, published_at_ms FROM plugins WHERE digest = ?").bind(digest)
-        }
-        PluginRef::Published { name, version } => {
-            sqlx::query("SELECT digest, name, version, info, published_at_ms FROM plugins WHERE name = ? AND version = ?").bind(name).bind(version)
-        }
+        PluginRef::Digest(digest) => sqlx::query(BY_DIGEST).bind(digest),
+        PluginRef::Published { name, version } => sqlx::query(BY_NAME).bind(name).bind(version),
     };
     query
         .fetch_optional(&store.pool)
@@ -87,18 +103,16 @@ pub(super) async fn bytes(
 
 pub(super) async fn list(
     store: &SqliteStore,
-    after: Option<(String, String)>,
-    count_max: u32,
+    page: PluginPage,
 ) -> Result<Vec<PluginRecord>, StoreError> {
-    let (name, version) = after.unwrap_or_default();
-    let rows = sqlx::query(
-        "SELECT digest, name, version, info, published_at_ms FROM plugins WHERE (name, version) > (?, ?) ORDER BY name, version LIMIT ?",
-    )
-    .bind(name)
-    .bind(version)
-    .bind(count_max)
-    .fetch_all(&store.pool)
-    .await?;
+    let (after_name, after_version) = page.after.unwrap_or_default();
+    let rows = sqlx::query(PAGE)
+        .bind(page.name)
+        .bind(after_name)
+        .bind(after_version)
+        .bind(page.count_max)
+        .fetch_all(&store.pool)
+        .await?;
     rows.iter().map(record).collect()
 }
 
@@ -128,6 +142,7 @@ fn record(row: &SqliteRow) -> Result<PluginRecord, StoreError> {
         name: row.try_get("name")?,
         version: row.try_get("version")?,
         info: from_text("plugin", row.try_get("info")?)?,
+        signatures: from_text("signatures", row.try_get("signatures")?)?,
         published_at_ms: to_u64("publication time", row.try_get("published_at_ms")?)?,
     })
 }

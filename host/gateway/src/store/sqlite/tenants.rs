@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 
-use crate::model::{ChainSpec, KeyRecord, ResourceKind, TenantSpec, TenantState};
+use crate::model::{ChainSpec, KeyRecord, ResourceKind, TenantSpec, TenantState, TrustSpec};
 use crate::store::{Counts, Put, StoreError};
 
 use super::SqliteStore;
@@ -74,6 +74,23 @@ pub(super) async fn put(
     })
 }
 
+pub(super) async fn put_trust(
+    store: &SqliteStore,
+    name: &str,
+    trust: &TrustSpec,
+) -> Result<(), StoreError> {
+    let written = sqlx::query("UPDATE tenants SET trust = ? WHERE name = ?")
+        .bind(to_text("trust", trust)?)
+        .bind(name)
+        .execute(&store.pool)
+        .await?;
+    if written.rows_affected() == 0 {
+        let tenant = name.to_owned();
+        return Err(StoreError::NoSuchTenant { tenant });
+    }
+    Ok(())
+}
+
 pub(super) async fn delete(store: &SqliteStore, name: &str) -> Result<bool, StoreError> {
     let deleted = sqlx::query("DELETE FROM tenants WHERE name = ?")
         .bind(name)
@@ -88,12 +105,12 @@ pub(super) async fn state(
 ) -> Result<Option<TenantState>, StoreError> {
     // One read transaction is one snapshot: a writer in between is either wholly in it or not at all.
     let mut tx = store.pool.begin().await?;
-    let tenant: Option<(i64, String)> =
-        sqlx::query_as("SELECT revision, spec FROM tenants WHERE name = ?")
+    let tenant: Option<(i64, String, String)> =
+        sqlx::query_as("SELECT revision, spec, trust FROM tenants WHERE name = ?")
             .bind(name)
             .fetch_optional(&mut *tx)
             .await?;
-    let Some((revision, spec)) = tenant else {
+    let Some((revision, spec, trust)) = tenant else {
         return Ok(None);
     };
     let spec: TenantSpec = from_text("tenant", &spec)?;
@@ -122,6 +139,7 @@ pub(super) async fn state(
         newest: chains::newest(&mut tx, name).await?,
         rollouts: rollouts::last(&mut tx, name).await?,
         rollout: rollouts::running(&mut tx, name).await?,
+        trust: from_text("trust", &trust)?,
     };
     tx.commit().await?;
     Ok(Some(state))

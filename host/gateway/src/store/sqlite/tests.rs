@@ -3,10 +3,12 @@
 use serde_json::json;
 
 use crate::model::{
-    ChainSpec, Grant, IssuerSpec, KeyRecord, KeySpec, PluginRef, Resource, ResourceKind,
-    ServerSpec, TenantSpec, UpstreamSpec,
+    ChainSpec, Grant, IssuerSpec, KeyRecord, KeySpec, PluginRef, PublicKey, Resource, ResourceKind,
+    ServerSpec, Signature, StatementForm, TenantSpec, TrustSpec, TrustedKey, UpstreamSpec,
 };
-use crate::store::{Grants, NewChain, NewPlugin, Put, Store, StoreError};
+use crate::store::{
+    Grants, NewChain, NewPlugin, PluginPage, Put, SIGNATURES_MAX, Store, StoreError,
+};
 
 use super::SqliteStore;
 
@@ -177,24 +179,139 @@ async fn plugins_are_listed_in_pages() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder).await;
     for (name, version, fill) in [
-        ("b", "1.0.0", 'a'),
-        ("a", "2.0.0", 'b'),
-        ("a", "1.0.0", 'c'),
+        ("b", "1.0.0", '0'),
+        ("a", "2.0.0", '1'),
+        ("a", "10.0.0", '2'),
+        ("a", "2.0.0-rc.10", '3'),
+        ("a", "2.0.0-rc.9", '4'),
+        ("ab", "1.0.0+2", '5'),
+        ("ab", "1.0.0+1", '6'),
     ] {
         store.put_plugin(plugin(name, version, fill)).await.unwrap();
     }
-    let mut seen = Vec::new();
-    let mut after = None;
-    loop {
-        let page = store.plugins(after, 2).await.unwrap();
-        let Some(last) = page.last() else { break };
-        after = Some((last.name.clone(), last.version.clone()));
-        seen.extend(
-            page.into_iter()
-                .map(|plugin| format!("{}@{}", plugin.name, plugin.version)),
-        );
+    let all = [
+        "a@10.0.0",
+        "a@2.0.0",
+        "a@2.0.0-rc.10",
+        "a@2.0.0-rc.9",
+        "ab@1.0.0+2",
+        "ab@1.0.0+1",
+        "b@1.0.0",
+    ];
+    for count_max in 1..=8 {
+        assert_eq!(listed(&store, None, count_max).await, all, "{count_max}");
+        let of_one = listed(&store, Some("ab"), count_max).await;
+        assert_eq!(of_one, all[4..6], "{count_max}");
     }
-    assert_eq!(seen, ["a@1.0.0", "a@2.0.0", "b@1.0.0"]);
+    assert!(listed(&store, Some("c"), 2).await.is_empty());
+}
+
+/// Everything of a list, page after page.
+async fn listed(store: &SqliteStore, name: Option<&str>, count_max: u32) -> Vec<String> {
+    let mut seen = Vec::new();
+    let mut page = PluginPage {
+        name: name.map(str::to_owned),
+        after: None,
+        count_max,
+    };
+    loop {
+        let plugins = store.plugins(page.clone()).await.unwrap();
+        let Some(last) = plugins.last() else {
+            return seen;
+        };
+        assert!(plugins.len() <= count_max as usize);
+        page.after = Some((last.name.clone(), last.version.clone()));
+        let names = plugins.iter();
+        seen.extend(names.map(|plugin| format!("{}@{}", plugin.name, plugin.version)));
+    }
+}
+
+fn signature(digest: &str, key: u8) -> Signature {
+    let public_key = PublicKey::new([key; 32]);
+    Signature {
+        statement: StatementForm::V1,
+        digest: digest.to_owned(),
+        key_id: public_key.id(),
+        public_key,
+        signature: format!("by {key}"),
+    }
+}
+
+#[tokio::test]
+async fn a_plugin_has_one_signature_of_each_key_and_not_too_many() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder).await;
+    let signed = plugin("p", "1.0.0", 'a');
+    let digest = signed.digest.as_str();
+    let nowhere = store.put_signature(&signature(digest, 0)).await;
+    assert!(
+        matches!(nowhere, Err(StoreError::NoSuchPlugin { .. })),
+        "{nowhere:?}"
+    );
+    store.put_plugin(signed.clone()).await.unwrap();
+    for key in 0..u8::try_from(SIGNATURES_MAX).unwrap() {
+        let put = store.put_signature(&signature(digest, key)).await.unwrap();
+        assert_eq!(put, Put::Created, "{key}");
+    }
+    let again = Signature {
+        signature: "again".to_owned(),
+        ..signature(digest, 3)
+    };
+    let put = store.put_signature(&again).await.unwrap();
+    assert_eq!(put, Put::Replaced, "one key, one signature");
+    let beyond = store.put_signature(&signature(digest, 200)).await;
+    assert!(
+        matches!(beyond, Err(StoreError::TooManySignatures { .. })),
+        "{beyond:?}"
+    );
+
+    store.close().await;
+    let store = open(&folder).await;
+    let by_digest = PluginRef::Digest(digest.to_owned());
+    let found = store.plugin(&by_digest).await.unwrap().unwrap();
+    assert_eq!(found.signatures.len(), SIGNATURES_MAX);
+    assert!(found.signatures.contains(&again));
+    let listed = store.plugins(PluginPage {
+        count_max: 1,
+        ..PluginPage::default()
+    });
+    assert_eq!(listed.await.unwrap(), [found]);
+    // They go with the plugin, and do not come back with it.
+    assert!(store.delete_plugin(digest).await.unwrap());
+    store.put_plugin(signed.clone()).await.unwrap();
+    let anew = store.plugin(&by_digest).await.unwrap().unwrap();
+    assert_eq!(anew.signatures, []);
+}
+
+#[tokio::test]
+async fn trust_is_the_tenants_and_survives_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = with_tenants(&folder).await;
+    let trust = TrustSpec {
+        require_signature: true,
+        keys: vec![TrustedKey {
+            name: "release".to_owned(),
+            id: None,
+            public_key: PublicKey::new([7; 32]),
+        }],
+    };
+    let new = store.tenant_state("acme").await.unwrap().unwrap();
+    assert_eq!(new.trust, TrustSpec::default());
+    store.put_trust("acme", &trust).await.unwrap();
+    let nobody = store.put_trust("nobody", &trust).await;
+    assert!(
+        matches!(nobody, Err(StoreError::NoSuchTenant { .. })),
+        "{nobody:?}"
+    );
+    // A tenant's own document is another matter.
+    let spec = TenantSpec::default();
+    store.put_tenant("acme", &spec).await.unwrap();
+    store.close().await;
+    let store = open(&folder).await;
+    let acme = store.tenant_state("acme").await.unwrap().unwrap();
+    assert_eq!(acme.trust, trust);
+    let globex = store.tenant_state("globex").await.unwrap().unwrap();
+    assert_eq!(globex.trust, TrustSpec::default());
 }
 
 #[tokio::test]
