@@ -40,6 +40,9 @@ async fn help_teaches() {
       token     Mint a token (JWT) for development
       plugin    Inspect, sign, publish, pull and list plugins
       policies  Apply and read a tenant's policies
+      rollout   Try a chain beside the live one: compare it, or serve a share of sessions with it
+      explain   Show what a chain makes of one call, hook by hook
+      samples   List and forget captured calls
       tenant    Create, list and delete tenants, and say whom they trust
       key       Create, list and delete API keys
       help      Print this message or the help of the given subcommand(s)

@@ -168,34 +168,50 @@ async fn the_api_describes_itself() {
     DELETE /api/v1/tenants/{tenant}
     DELETE /api/v1/tenants/{tenant}/issuers/{name}
     DELETE /api/v1/tenants/{tenant}/keys/{id}
+    DELETE /api/v1/tenants/{tenant}/samples
     DELETE /api/v1/tenants/{tenant}/servers/{name}
     DELETE /api/v1/tenants/{tenant}/upstreams/{name}
     DELETE /api/v1/tenants/{tenant}/upstreams/{name}/authorization
     GET /api/v1/plugins
     GET /api/v1/plugins/{plugin}
+    GET /api/v1/plugins/{plugin}/signatures
     GET /api/v1/tenants
     GET /api/v1/tenants/{tenant}
     GET /api/v1/tenants/{tenant}/issuers
     GET /api/v1/tenants/{tenant}/issuers/{name}
     GET /api/v1/tenants/{tenant}/keys
     GET /api/v1/tenants/{tenant}/policies
+    GET /api/v1/tenants/{tenant}/policies/diff
     GET /api/v1/tenants/{tenant}/policies/revisions
     GET /api/v1/tenants/{tenant}/policies/revisions/{revision}
+    GET /api/v1/tenants/{tenant}/rollouts
+    GET /api/v1/tenants/{tenant}/rollouts/{rollout}
+    GET /api/v1/tenants/{tenant}/samples
     GET /api/v1/tenants/{tenant}/servers
     GET /api/v1/tenants/{tenant}/servers/{name}
+    GET /api/v1/tenants/{tenant}/trust
     GET /api/v1/tenants/{tenant}/upstreams
     GET /api/v1/tenants/{tenant}/upstreams/{name}
     GET /api/v1/tenants/{tenant}/upstreams/{name}/authorization
     GET /config
     GET /metrics
     GET /stats
+    PATCH /api/v1/tenants/{tenant}/rollouts/{rollout}
     POST /api/v1/plugins
+    POST /api/v1/plugins/pull
+    POST /api/v1/plugins/{plugin}/signatures
+    POST /api/v1/tenants/{tenant}/explain
     POST /api/v1/tenants/{tenant}/keys
+    POST /api/v1/tenants/{tenant}/policies/rollback
+    POST /api/v1/tenants/{tenant}/rollouts
+    POST /api/v1/tenants/{tenant}/rollouts/{rollout}/promote
+    POST /api/v1/tenants/{tenant}/rollouts/{rollout}/rollback
     POST /api/v1/tenants/{tenant}/upstreams/{name}/authorization
     PUT /api/v1/tenants/{tenant}
     PUT /api/v1/tenants/{tenant}/issuers/{name}
     PUT /api/v1/tenants/{tenant}/policies
     PUT /api/v1/tenants/{tenant}/servers/{name}
+    PUT /api/v1/tenants/{tenant}/trust
     PUT /api/v1/tenants/{tenant}/upstreams/{name}
     "#);
     references_resolve(&document, &document);

@@ -90,13 +90,21 @@ async fn the_openapi_document_has_every_path() {
 /api/v1/plugins/{plugin}/signatures get post
 /api/v1/tenants get
 /api/v1/tenants/{tenant} get put delete
+/api/v1/tenants/{tenant}/explain post
 /api/v1/tenants/{tenant}/issuers get
 /api/v1/tenants/{tenant}/issuers/{name} get put delete
 /api/v1/tenants/{tenant}/keys get post
 /api/v1/tenants/{tenant}/keys/{id} delete
 /api/v1/tenants/{tenant}/policies get put
+/api/v1/tenants/{tenant}/policies/diff get
 /api/v1/tenants/{tenant}/policies/revisions get
 /api/v1/tenants/{tenant}/policies/revisions/{revision} get
+/api/v1/tenants/{tenant}/policies/rollback post
+/api/v1/tenants/{tenant}/rollouts get post
+/api/v1/tenants/{tenant}/rollouts/{rollout} get patch
+/api/v1/tenants/{tenant}/rollouts/{rollout}/promote post
+/api/v1/tenants/{tenant}/rollouts/{rollout}/rollback post
+/api/v1/tenants/{tenant}/samples get delete
 /api/v1/tenants/{tenant}/servers get
 /api/v1/tenants/{tenant}/servers/{name} get put delete
 /api/v1/tenants/{tenant}/trust get put

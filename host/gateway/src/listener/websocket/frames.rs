@@ -52,6 +52,11 @@ impl Frames {
         }
     }
 
+    /// Whether its server is still there.
+    pub(super) fn are_served(&self) -> bool {
+        self.pipeline.registry().pin(&self.server).is_ok()
+    }
+
     fn message(&self, text: Bytes) -> Result<(), Ending> {
         let (request_id, started) = (RequestId::next(), Instant::now());
         let endpoint = self.pipeline.registry().pin(&self.server);

@@ -121,6 +121,11 @@ impl Socket {
             ending = write(&mut sink, messages, heard.ping) => ending,
             ending = heard.silence() => ending,
         };
+        // A session ends with its server, and for no reason that coming back would help.
+        let ending = match ending == Ending::Away && !frames.are_served() {
+            true => Ending::NotServed,
+            false => ending,
+        };
         debug!(peer = %frames.peer, session = frames.session.id(), ?ending, "a socket ends");
         count(&pipeline, ending);
         if let Ok(stream) = sink.reunite(stream) {
