@@ -7,11 +7,12 @@ use std::sync::atomic::Ordering;
 use thiserror::Error;
 use wasmtime::component::Resource;
 
+use crate::answer;
 use crate::guest::{Guest, GuestLimits};
-use crate::pool::{Pool, Seat};
+use crate::pool::{Pool, Pooled, Seat};
 use crate::{
-    CallView, Candidate, Edit, Entry, Failure, Grant, HookResult, Identity, Plugin, PoolStats,
-    ReplyView, Sandbox, Scope, Services,
+    CallView, Candidate, Edit, Entry, Failure, Grant, HookResult, Identity, Plugin, PluginClass,
+    PoolStats, ReplyView, Sandbox, Scope, Services,
 };
 
 /// How instances of a binding live.
@@ -43,6 +44,25 @@ pub struct BindingSettings {
     pub services: Arc<dyn Services>,
 }
 
+impl BindingSettings {
+    /// Whether everything that the plugin imports is granted.
+    pub(crate) fn check_grants(&self, plugin: &Plugin) -> Result<(), BindError> {
+        match plugin.grants().difference(&self.grants).next() {
+            Some(missing) => Err(BindError::Ungranted(*missing)),
+            None => Ok(()),
+        }
+    }
+
+    pub(crate) fn limits(&self, sandbox: &Sandbox) -> GuestLimits {
+        GuestLimits {
+            deadline_ms: self.deadline_ms,
+            memory_bytes_max: self.memory_bytes_max.min(sandbox.settings.memory_bytes_max),
+            output_bytes_max: self.output_bytes_max,
+            budget: sandbox.budget(),
+        }
+    }
+}
+
 /// Why a plugin cannot be bound.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum BindError {
@@ -51,6 +71,12 @@ pub enum BindError {
         "the plugin imports `portcullis:policy/{0}@0.1.0`; add `{0}` to the binding's grants to allow it"
     )]
     Ungranted(Grant),
+    /// A plugin of the other class.
+    #[error("the plugin is of the {0} class, and was bound as one of another")]
+    Class(PluginClass),
+    /// The folder that is granted cannot be used.
+    #[error("the granted folder cannot be opened: {0}")]
+    Folder(String),
     /// The guest refused its configuration.
     #[error("the plugin refused its configuration: {0}")]
     Config(String),
@@ -77,17 +103,11 @@ impl Binding {
         plugin: &Arc<Plugin>,
         settings: BindingSettings,
     ) -> Result<Self, BindError> {
-        if let Some(missing) = plugin.grants().difference(&settings.grants).next() {
-            return Err(BindError::Ungranted(*missing));
+        settings.check_grants(plugin)?;
+        let limits = settings.limits(sandbox);
+        if plugin.class() != PluginClass::Fast {
+            return Err(BindError::Class(plugin.class()));
         }
-        let limits = GuestLimits {
-            deadline_ms: settings.deadline_ms,
-            memory_bytes_max: settings
-                .memory_bytes_max
-                .min(sandbox.settings.memory_bytes_max),
-            output_bytes_max: settings.output_bytes_max,
-            budget: sandbox.budget(),
-        };
         let binding = Self {
             sandbox: Arc::clone(sandbox),
             plugin: Arc::clone(plugin),
@@ -114,18 +134,6 @@ impl Binding {
     #[must_use]
     pub fn plugin(&self) -> &Arc<Plugin> {
         &self.plugin
-    }
-
-    /// Whose it is.
-    #[must_use]
-    pub fn scope(&self) -> &Scope {
-        &self.scope
-    }
-
-    /// Counters of its instances.
-    #[must_use]
-    pub fn pool_stats(&self) -> PoolStats {
-        self.pool.stats()
     }
 
     /// Who is calling: `None` when the plugin does not recognise the caller.
@@ -173,20 +181,7 @@ impl Binding {
             Some(hook) => hook.call_route(&mut guest.store, Resource::new_borrow(0), candidates),
             None => Ok(Ok(None)),
         })?;
-        let place = match choice {
-            Ok(Some(place)) => usize::try_from(place).unwrap_or(usize::MAX),
-            Ok(None) => return Ok(Ok(None)),
-            Err(denial) => return Ok(Err(denial)),
-        };
-        match candidates.get(place) {
-            Some(candidate) if candidate.healthy => Ok(Ok(Some(place))),
-            Some(_) | None => {
-                self.pool.standing().failed();
-                Err(Failure::Output(
-                    "it chose an upstream that is no healthy candidate".into(),
-                ))
-            }
-        }
+        answer::place(self.pool.standing(), choice, candidates)
     }
 
     /// New arguments as JSON text, or none to leave them.
@@ -198,7 +193,7 @@ impl Binding {
             Some(hook) => hook.call_transform_call(&mut guest.store, Resource::new_borrow(0)),
             None => Ok(Ok(None)),
         })?;
-        self.check_json(changed)
+        answer::json(self.pool.standing(), changed)
     }
 
     /// New result as JSON text, or none to leave it.
@@ -218,7 +213,7 @@ impl Binding {
             ),
             None => Ok(Ok(None)),
         })?;
-        self.check_json(changed)
+        answer::json(self.pool.standing(), changed)
     }
 
     /// One edit per entry, in order.
@@ -236,34 +231,7 @@ impl Binding {
             }
             None => Ok(Ok(entries.iter().map(|_| Edit::Keep).collect())),
         })?;
-        if let Ok(edits) = &edits {
-            let broken = edits
-                .iter()
-                .any(|edit| matches!(edit, Edit::Replace(text) if !is_json_object(text)));
-            if edits.len() != entries.len() || broken {
-                self.pool.standing().failed();
-                return Err(Failure::Output(format!(
-                    "{} entries need as many edits, each a JSON object",
-                    entries.len()
-                )));
-            }
-        }
-        Ok(edits)
-    }
-
-    fn check_json(
-        &self,
-        changed: Result<Option<String>, crate::Denial>,
-    ) -> HookResult<Option<String>> {
-        match &changed {
-            Ok(Some(text)) if !is_json_object(text) => {
-                self.pool.standing().failed();
-                Err(Failure::Output(
-                    "it handed back text that is not a JSON object".into(),
-                ))
-            }
-            Ok(_) | Err(_) => Ok(changed),
-        }
+        answer::edits(self.pool.standing(), edits, entries)
     }
 
     /// Runs one hook in an instance of its own for the time being. Any failure costs the instance.
@@ -277,9 +245,7 @@ impl Binding {
         let mut seat = self.pool.seat();
         let outcome = self.checkout(&mut seat).and_then(|mut guest| {
             guest.arm(self.limits.deadline_ms);
-            let state = guest.store.data_mut();
-            state.call = Some(Arc::clone(call));
-            state.reply = reply.map(Arc::clone);
+            guest.store.data_mut().begin(call, reply);
             let outcome = hook(&mut guest).map_err(|err| self.limits.failure(&err));
             match &outcome {
                 Ok(_) => self.check_in(guest, seat),
@@ -310,16 +276,13 @@ impl Binding {
             .map_err(|err| self.limits.failure(&err))?
         {
             Ok(()) => Ok(Box::new(guest)),
-            Err(reason) => Err(Failure::Output(format!(
-                "it now refuses the configuration it once accepted: {reason}"
-            ))),
+            Err(reason) => Err(refused_again(&reason)),
         }
     }
 
     fn check_in(&self, mut guest: Box<Guest>, seat: Seat<'_>) {
         let state = guest.store.data_mut();
-        state.call = None;
-        state.reply = None;
+        state.end();
         let used_up = guest.uses >= self.sandbox.settings.uses_max;
         let swollen = state.memory.bytes > self.limits.memory_bytes_max / 4 * 3;
         match self.class {
@@ -332,17 +295,31 @@ impl Binding {
 
     fn instantiate(&self) -> wasmtime::Result<Guest> {
         self.pool.created.fetch_add(1, Ordering::Relaxed);
-        let of = (&self.plugin.pre, &self.plugin.indices);
+        let Some((pre, indices)) = self.plugin.fast() else {
+            return Err(wasmtime::Error::msg("the plugin is not of this class"));
+        };
         Guest::new(
             &self.sandbox,
-            of,
+            (pre, indices),
             self.limits,
             (&self.scope, &self.services),
         )
     }
 }
 
-fn is_json_object(text: &str) -> bool {
-    text.trim_start().starts_with('{')
-        && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+impl Pooled for Binding {
+    fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    fn pool_stats(&self) -> PoolStats {
+        self.pool.stats()
+    }
+}
+
+/// A configuration is accepted by every instance or by none.
+pub(crate) fn refused_again(reason: &str) -> Failure {
+    Failure::Output(format!(
+        "it now refuses the configuration it once accepted: {reason}"
+    ))
 }

@@ -28,7 +28,11 @@ wasmtime::component::bindgen!({
     ",
     path: "../../wit",
     world: "portcullis:host/policy",
-    imports: { default: trappable },
+    imports: {
+        "portcullis:policy/http": async | trappable,
+        "portcullis:policy/fs": async | trappable,
+        default: trappable,
+    },
     with: {
         "portcullis:policy/types.call": crate::host::CallHandle,
         "portcullis:policy/types.reply": crate::host::ReplyHandle,

@@ -13,7 +13,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tracing::warn;
 use wasmtime::Engine;
-use wasmtime::component::Component;
 
 use crate::Digest;
 use crate::machine_code::{KEY_BYTES, MachineCode, Seal};
@@ -45,16 +44,17 @@ impl Cache {
         })
     }
 
-    /// The component, if its machine code is there and this gateway's own.
-    pub(crate) fn load(&self, engine: &Engine, digest: Digest) -> Option<Component> {
+    /// The machine code of a component, if it is there, this gateway's own, and for this engine.
+    pub(crate) fn load(&self, engine: &Engine, digest: Digest) -> Option<MachineCode> {
         let file = fs::read(self.path(digest)).ok()?;
         let Some(code) = self.seal.open(digest, file) else {
             warn!(%digest, "a cached component is damaged or not this gateway's, and is compiled again");
             return None;
         };
-        code.load(engine)
-            .inspect_err(|err| warn!(%digest, error = %err, "a cached component does not load"))
-            .ok()
+        let loaded = code.load(engine);
+        let loaded = loaded
+            .inspect_err(|err| warn!(%digest, error = %err, "a cached component does not load"));
+        loaded.is_ok().then_some(code)
     }
 
     /// Keeps machine code. A cache that cannot be written costs time, never a request.

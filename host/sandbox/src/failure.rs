@@ -69,4 +69,6 @@ pub(crate) enum Breach {
     Costs,
     #[error("a limiter takes at most 256 rules, of 8 parts and a name of 256 bytes each")]
     Rules,
+    #[error("at most 4096 random bytes can be had at once")]
+    Random,
 }

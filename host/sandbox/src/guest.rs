@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use wasmtime::component::{InstancePre, ResourceTable};
+use wasmtime::component::InstancePre;
 use wasmtime::{Result, Store, Trap};
 
 use crate::bindings::exports::portcullis::policy as exports;
-use crate::callers::Callers;
 use crate::failure::Breach;
-use crate::handles::HANDLES_MAX;
-use crate::host::{Budget, GuestState, MemoryMeter};
+use crate::host::{Budget, GuestState};
 use crate::plugin::LIFECYCLE_DEADLINE_MS;
 use crate::services::Services;
 use crate::ticker::TICK_MS;
@@ -84,14 +82,7 @@ impl Guest {
         limits: GuestLimits,
         (scope, services): (&Arc<Scope>, &Arc<dyn Services>),
     ) -> Result<Self> {
-        let make = || {
-            Self::instantiate(
-                sandbox,
-                of,
-                limits,
-                (Arc::clone(scope), Arc::clone(services)),
-            )
-        };
+        let make = || Self::instantiate(sandbox, of, limits, (scope, services));
         match make() {
             Err(err) if err.is::<wasmtime::PoolConcurrencyLimitError>() => {
                 sandbox.reclaim();
@@ -106,23 +97,10 @@ impl Guest {
         sandbox: &Sandbox,
         (pre, indices): (&InstancePre<GuestState>, &HookIndices),
         limits: GuestLimits,
-        (scope, services): (Arc<Scope>, Arc<dyn Services>),
+        (scope, services): (&Arc<Scope>, &Arc<dyn Services>),
     ) -> Result<Self> {
-        let state = GuestState {
-            memory: MemoryMeter {
-                bytes: 0,
-                bytes_max: limits.memory_bytes_max,
-            },
-            call: None,
-            reply: None,
-            host_calls_left: limits.budget.host_calls_max,
-            log_lines_left: limits.budget.log_lines_max,
-            ticks_left: ticks(LIFECYCLE_DEADLINE_MS),
-            handles: handles(),
-            callers: Callers::default(),
-            scope,
-            services,
-        };
+        let mut state = GuestState::new(limits, (scope, services));
+        state.ticks_left = ticks(LIFECYCLE_DEADLINE_MS);
         let mut store = Store::new(&sandbox.engine, state);
         store.limiter(|state| &mut state.memory);
         store.epoch_deadline_callback(|mut store| Ok(store.data_mut().tick()));
@@ -182,29 +160,14 @@ impl Guest {
         indices: &HookIndices,
         output_bytes_max: u64,
     ) -> Result<Manifest, AdmitError> {
-        let limits = GuestLimits {
-            deadline_ms: LIFECYCLE_DEADLINE_MS,
-            memory_bytes_max: sandbox.settings.memory_bytes_max,
-            output_bytes_max,
-            budget: sandbox.budget(),
-        };
-        let scope = Scope {
-            tenant: String::new(),
-            plugin: String::new(),
-            binding: "describe".into(),
-        };
-        let services: Arc<dyn Services> = Arc::new(Nothing);
-        Self::new(
-            sandbox,
-            (pre, indices),
-            limits,
-            (&Arc::new(scope), &services),
-        )
-        .and_then(|mut guest| {
-            guest.arm(LIFECYCLE_DEADLINE_MS);
-            guest.lifecycle.call_describe(&mut guest.store)
-        })
-        .map_err(|err| AdmitError::Describe(limits.failure(&err).to_string()))
+        let limits = GuestLimits::of_describing(sandbox, output_bytes_max);
+        let (scope, services) = nobody();
+        Self::new(sandbox, (pre, indices), limits, (&scope, &services))
+            .and_then(|mut guest| {
+                guest.arm(LIFECYCLE_DEADLINE_MS);
+                guest.lifecycle.call_describe(&mut guest.store)
+            })
+            .map_err(|err| AdmitError::Describe(limits.failure(&err).to_string()))
     }
 
     /// Hands over the binding's configuration.
@@ -219,13 +182,22 @@ impl Guest {
         let budget = self.limits.budget;
         let state = self.store.data_mut();
         state.ticks_left = ticks(deadline_ms);
-        state.host_calls_left = budget.host_calls_max;
-        state.log_lines_left = budget.log_lines_max;
+        state.refill(budget);
         self.uses = self.uses.saturating_add(1);
     }
 }
 
 impl GuestLimits {
+    /// Of an instance that only says what it is.
+    pub(crate) fn of_describing(sandbox: &Sandbox, output_bytes_max: u64) -> Self {
+        Self {
+            deadline_ms: LIFECYCLE_DEADLINE_MS,
+            memory_bytes_max: sandbox.settings.memory_bytes_max,
+            output_bytes_max,
+            budget: sandbox.budget(),
+        }
+    }
+
     /// Finds out what wasmtime's error means.
     pub(crate) fn failure(&self, err: &wasmtime::Error) -> Failure {
         match err.downcast_ref::<Breach>() {
@@ -240,7 +212,7 @@ impl GuestLimits {
                 };
             }
             Some(breach @ Breach::Caller) => return Failure::Output(breach.to_string()),
-            Some(breach @ (Breach::Costs | Breach::Rules)) => {
+            Some(breach @ (Breach::Costs | Breach::Rules | Breach::Random)) => {
                 return Failure::Trap(breach.to_string());
             }
             None => {}
@@ -262,18 +234,21 @@ impl GuestLimits {
     }
 }
 
-fn handles() -> ResourceTable {
-    let mut table = ResourceTable::new();
-    table.set_max_capacity(HANDLES_MAX);
-    table
-}
-
 /// The epoch may advance right after the deadline is set, hence one tick more.
 fn ticks(deadline_ms: u32) -> u32 {
     deadline_ms.div_ceil(TICK_MS).saturating_add(1)
 }
 
-/// The services of an instance that only describes itself: none.
+/// On whose behalf an instance describes itself, and what the host does for it: nothing.
+pub(crate) fn nobody() -> (Arc<Scope>, Arc<dyn Services>) {
+    let scope = Scope {
+        tenant: String::new(),
+        plugin: String::new(),
+        binding: "describe".into(),
+    };
+    (Arc::new(scope), Arc::new(Nothing))
+}
+
 struct Nothing;
 
 impl Services for Nothing {

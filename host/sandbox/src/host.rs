@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use ring::rand::{SecureRandom as _, SystemRandom};
 use wasmtime::component::{HasSelf, Linker, Resource, ResourceTable};
 use wasmtime::{ResourceLimiter, Result, UpdateDeadline};
 
@@ -12,7 +13,8 @@ use crate::bindings::exports::portcullis::policy::authenticate::Caller;
 use crate::bindings::portcullis::policy as wit;
 use crate::callers::Callers;
 use crate::failure::Breach;
-use crate::handles::{Limiter, Verifier, is_jwt};
+use crate::guest::GuestLimits;
+use crate::handles::{HANDLES_MAX, Limiter, Verifier, is_jwt};
 use crate::{CallView, LogLevel, QuotaTake, ReplyView, Scope, Services};
 use wit::types::Identity;
 
@@ -21,7 +23,9 @@ pub struct CallHandle;
 /// Names the resource `reply`; the reply itself is in the store.
 pub struct ReplyHandle;
 
-const LOG_LINE_BYTES_MAX: usize = 2048;
+pub(crate) const LOG_LINE_BYTES_MAX: usize = 2048;
+/// `wit/host.wit` promises it.
+const RANDOM_BYTES_MAX: usize = 4096;
 
 /// Bounds on one hook that do not depend on the binding.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +49,48 @@ pub(crate) struct GuestState {
 }
 
 impl GuestState {
+    /// What a new instance knows.
+    pub(crate) fn new(
+        limits: GuestLimits,
+        (scope, services): (&Arc<Scope>, &Arc<dyn Services>),
+    ) -> Self {
+        let mut handles = ResourceTable::new();
+        handles.set_max_capacity(HANDLES_MAX);
+        Self {
+            memory: MemoryMeter {
+                bytes: 0,
+                bytes_max: limits.memory_bytes_max,
+            },
+            call: None,
+            reply: None,
+            host_calls_left: limits.budget.host_calls_max,
+            log_lines_left: limits.budget.log_lines_max,
+            ticks_left: 0,
+            handles,
+            callers: Callers::default(),
+            scope: Arc::clone(scope),
+            services: Arc::clone(services),
+        }
+    }
+
+    /// What the hook that begins is about.
+    pub(crate) fn begin(&mut self, call: &Arc<dyn CallView>, reply: Option<&Arc<dyn ReplyView>>) {
+        self.call = Some(Arc::clone(call));
+        self.reply = reply.map(Arc::clone);
+    }
+
+    /// The hook is over.
+    pub(crate) fn end(&mut self) {
+        self.call = None;
+        self.reply = None;
+    }
+
+    /// Fresh bounds for the next hook.
+    pub(crate) fn refill(&mut self, budget: Budget) {
+        self.host_calls_left = budget.host_calls_max;
+        self.log_lines_left = budget.log_lines_max;
+    }
+
     /// Called when a running guest meets a new epoch. What counts are the epochs that it was seen in: a guest whose
     /// thread the system left waiting meanwhile has not used them up, and is not blamed for a busy machine.
     pub(crate) fn tick(&mut self) -> UpdateDeadline {
@@ -99,7 +145,7 @@ impl GuestState {
         })
     }
 
-    fn spend(&mut self) -> Result<()> {
+    pub(crate) fn spend(&mut self) -> Result<()> {
         match self.host_calls_left.checked_sub(1) {
             Some(left) => {
                 self.host_calls_left = left;
@@ -184,16 +230,20 @@ impl ResourceLimiter for MemoryMeter {
     }
 }
 
-/// Defines every interface. Which of them a binding may use was decided when it was bound.
-pub(crate) fn add_to_linker(linker: &mut Linker<GuestState>) -> Result<()> {
-    wit::types::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
-    wit::logging::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
-    wit::clock::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
-    wit::quota::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
-    wit::jwt::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
-    wit::keys::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
-    wit::state::add_to_linker::<_, HasSelf<_>>(linker, |state| state)?;
-    wit::metrics::add_to_linker::<_, HasSelf<_>>(linker, |state| state)
+/// Defines every interface that answers from memory. Which of them a binding may use was decided when it was bound.
+pub(crate) fn add_to_linker<T: 'static>(
+    linker: &mut Linker<T>,
+    state: fn(&mut T) -> &mut GuestState,
+) -> Result<()> {
+    wit::types::add_to_linker::<_, HasSelf<_>>(linker, state)?;
+    wit::logging::add_to_linker::<_, HasSelf<_>>(linker, state)?;
+    wit::clock::add_to_linker::<_, HasSelf<_>>(linker, state)?;
+    wit::quota::add_to_linker::<_, HasSelf<_>>(linker, state)?;
+    wit::jwt::add_to_linker::<_, HasSelf<_>>(linker, state)?;
+    wit::keys::add_to_linker::<_, HasSelf<_>>(linker, state)?;
+    wit::state::add_to_linker::<_, HasSelf<_>>(linker, state)?;
+    wit::metrics::add_to_linker::<_, HasSelf<_>>(linker, state)?;
+    wit::random::add_to_linker::<_, HasSelf<_>>(linker, state)
 }
 
 impl wit::types::Host for GuestState {}
@@ -451,6 +501,21 @@ impl wit::jwt::HostVerifier for GuestState {
         let verifier = self.handles.delete(verifier)?;
         self.memory.release(verifier.bytes());
         Ok(())
+    }
+}
+
+impl wit::random::Host for GuestState {
+    fn bytes(&mut self, len: u32) -> Result<Vec<u8>> {
+        self.spend()?;
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        if len > RANDOM_BYTES_MAX {
+            return Err(Breach::Random.into());
+        }
+        let mut bytes = vec![0; len];
+        match SystemRandom::new().fill(&mut bytes) {
+            Ok(()) => Ok(bytes),
+            Err(_unspecified) => Err(Breach::Random.into()),
+        }
     }
 }
 

@@ -5,12 +5,15 @@ use std::fmt;
 use std::sync::Arc;
 
 use thiserror::Error;
+use wasmtime::Engine;
 use wasmtime::component::{Component, InstancePre, Linker};
 
 use crate::binding::{BindError, Binding, BindingSettings};
 use crate::bindings::exports::portcullis::policy::lifecycle;
 use crate::guest::{Guest, HookIndices};
 use crate::host::GuestState;
+use crate::machine_code::MachineCode;
+use crate::waiting::{self, WaitingBinding, WaitingPre, WaitingSettings};
 use crate::{Digest, Sandbox};
 
 pub use lifecycle::Manifest;
@@ -68,6 +71,32 @@ impl Hook {
     }
 }
 
+/// How a plugin's hooks run. Its imports decide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PluginClass {
+    /// On the thread that serves the request: every import is answered from memory.
+    Fast,
+    /// Set aside while others run: it imports `http`, `fs` or WASI.
+    Waiting,
+}
+
+impl PluginClass {
+    /// Its name in the admin API.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fast => "fast",
+            Self::Waiting => "waiting",
+        }
+    }
+}
+
+impl fmt::Display for PluginClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// A host interface that a binding must grant before a plugin that imports it is bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Grant {
@@ -81,16 +110,25 @@ pub enum Grant {
     State,
     /// Own counters and histograms.
     Metrics,
+    /// Random bytes.
+    Random,
+    /// Requests to other hosts.
+    Http,
+    /// A folder.
+    Fs,
 }
 
 impl Grant {
     /// Every grant.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 8] = [
         Self::Quota,
         Self::Jwt,
         Self::Keys,
         Self::State,
         Self::Metrics,
+        Self::Random,
+        Self::Http,
+        Self::Fs,
     ];
 
     /// The name of its WIT interface, as bindings write it.
@@ -102,6 +140,20 @@ impl Grant {
             Self::Keys => "keys",
             Self::State => "state",
             Self::Metrics => "metrics",
+            Self::Random => "random",
+            Self::Http => "http",
+            Self::Fs => "fs",
+        }
+    }
+
+    /// Whether a plugin that asks for it waits.
+    #[must_use]
+    pub fn waits(self) -> bool {
+        match self {
+            Self::Http | Self::Fs => true,
+            Self::Quota | Self::Jwt | Self::Keys | Self::State | Self::Metrics | Self::Random => {
+                false
+            }
         }
     }
 
@@ -139,7 +191,7 @@ pub enum AdmitError {
     },
     /// An import that no grant covers.
     #[error(
-        "the component imports `{0}`, which Portcullis does not offer; a policy may import only portcullis:policy interfaces"
+        "the component imports `{0}`, which Portcullis does not offer; a policy may import only portcullis:policy interfaces and WASI 0.2"
     )]
     UnknownImport(String),
     /// Missing exports, or exports of another type.
@@ -234,23 +286,46 @@ pub struct Plugin {
     manifest: Manifest,
     hooks: Vec<Hook>,
     grants: BTreeSet<Grant>,
-    pub(crate) pre: InstancePre<GuestState>,
-    pub(crate) indices: HookIndices,
+    ready: Ready,
+}
+
+/// All that can be done ahead for instances of a class.
+enum Ready {
+    Fast(InstancePre<GuestState>, Box<HookIndices>),
+    Waiting(WaitingPre),
 }
 
 impl Plugin {
     pub(crate) fn new(
         sandbox: &Arc<Sandbox>,
         linker: &Linker<GuestState>,
-        component: &Component,
+        code: &MachineCode,
         (digest, size): (Digest, usize),
     ) -> Result<Self, AdmitError> {
-        let grants = grants_of(component, sandbox)?;
-        let hooks = hooks_of(component, sandbox)?;
+        let load = |engine: &Engine| {
+            code.load(engine)
+                .map_err(|err| AdmitError::Compiler(format!("{err:#}")))
+        };
+        let component = load(&sandbox.engine)?;
+        let (grants, class) = imports_of(&component, sandbox)?;
+        let hooks = hooks_of(&component, sandbox)?;
         let wrong_world = |err: wasmtime::Error| AdmitError::WrongWorld(format!("{err:#}"));
-        let pre = linker.instantiate_pre(component).map_err(wrong_world)?;
-        let indices = HookIndices::new(&pre, &hooks).map_err(wrong_world)?;
-        let manifest = Guest::describe(sandbox, &pre, &indices, MANIFEST_BYTES_MAX)?;
+        let (ready, manifest) = match class {
+            PluginClass::Fast => {
+                let pre = linker.instantiate_pre(&component).map_err(wrong_world)?;
+                let indices = HookIndices::new(&pre, &hooks).map_err(wrong_world)?;
+                let manifest = Guest::describe(sandbox, &pre, &indices, MANIFEST_BYTES_MAX)?;
+                (Ready::Fast(pre, Box::new(indices)), manifest)
+            }
+            PluginClass::Waiting => {
+                let room = &sandbox.waiting;
+                let component = load(&room.engine)?;
+                let pre = room.linker.instantiate_pre(&component);
+                let pre = pre.map_err(wrong_world)?;
+                let manifest = waiting::describe(sandbox, (&pre, &hooks), MANIFEST_BYTES_MAX)?;
+                (Ready::Waiting(pre), manifest)
+            }
+        };
         check_manifest(&manifest)?;
         let size_bytes = u64::try_from(size).unwrap_or(u64::MAX);
         Ok(Self {
@@ -260,8 +335,7 @@ impl Plugin {
             manifest,
             hooks,
             grants,
-            pre,
-            indices,
+            ready,
         })
     }
 
@@ -295,12 +369,46 @@ impl Plugin {
         &self.grants
     }
 
+    /// How its hooks run.
+    #[must_use]
+    pub fn class(&self) -> PluginClass {
+        match self.ready {
+            Ready::Fast(..) => PluginClass::Fast,
+            Ready::Waiting(_) => PluginClass::Waiting,
+        }
+    }
+
     /// Binds it to a configuration: makes an instance, which must accept the configuration.
     ///
     /// # Errors
     /// [`BindError`]: an import that is not granted, or the guest's own word on its configuration.
     pub fn bind(self: &Arc<Self>, settings: BindingSettings) -> Result<Binding, BindError> {
         Binding::new(&self.sandbox, self, settings)
+    }
+
+    /// The same for one that waits, on a runtime with a clock.
+    ///
+    /// # Errors
+    /// As [`Plugin::bind`].
+    pub async fn bind_waiting(
+        self: &Arc<Self>,
+        settings: WaitingSettings,
+    ) -> Result<WaitingBinding, BindError> {
+        WaitingBinding::new(&self.sandbox, self, settings).await
+    }
+
+    pub(crate) fn fast(&self) -> Option<(&InstancePre<GuestState>, &HookIndices)> {
+        match &self.ready {
+            Ready::Fast(pre, indices) => Some((pre, indices)),
+            Ready::Waiting(_) => None,
+        }
+    }
+
+    pub(crate) fn waiting(&self) -> Option<&WaitingPre> {
+        match &self.ready {
+            Ready::Fast(..) => None,
+            Ready::Waiting(pre) => Some(pre),
+        }
     }
 }
 
@@ -314,8 +422,12 @@ impl fmt::Debug for Plugin {
     }
 }
 
-fn grants_of(component: &Component, sandbox: &Sandbox) -> Result<BTreeSet<Grant>, AdmitError> {
-    let mut grants = BTreeSet::new();
+/// The grants that the imports need, and the class that they make the plugin one of.
+fn imports_of(
+    component: &Component,
+    sandbox: &Sandbox,
+) -> Result<(BTreeSet<Grant>, PluginClass), AdmitError> {
+    let (mut grants, mut class) = (BTreeSet::new(), PluginClass::Fast);
     for (import, _) in component.component_type().imports(&sandbox.engine) {
         let interface = import
             .strip_prefix(PACKAGE)
@@ -326,12 +438,16 @@ fn grants_of(component: &Component, sandbox: &Sandbox) -> Result<BTreeSet<Grant>
             Some(name) => {
                 let grant = Grant::parse(name)
                     .ok_or_else(|| AdmitError::UnknownImport(import.to_owned()))?;
+                if grant.waits() {
+                    class = PluginClass::Waiting;
+                }
                 grants.insert(grant);
             }
+            None if waiting::offers(import) => class = PluginClass::Waiting,
             None => return Err(AdmitError::UnknownImport(import.to_owned())),
         }
     }
-    Ok(grants)
+    Ok((grants, class))
 }
 
 fn hooks_of(component: &Component, sandbox: &Sandbox) -> Result<Vec<Hook>, AdmitError> {

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Instant;
 
-use crate::Failure;
 use crate::guest::Guest;
+use crate::{Failure, Scope};
 
 /// Failures in a row after which a binding is quarantined.
 const STRIKES_MAX: u32 = 5;
@@ -94,6 +94,14 @@ pub struct PoolStats {
     pub failed: u64,
 }
 
+/// Whose instances are counted.
+pub trait Pooled: Send + Sync {
+    /// Whose they are.
+    fn scope(&self) -> &Scope;
+    /// Counters of them.
+    fn pool_stats(&self) -> PoolStats;
+}
+
 /// Idle instances, by the thread that used them last: an instance that stays on its thread stays in its caches.
 /// Last in first out, so that a quiet binding keeps few of them warm.
 pub(crate) struct Pool {
@@ -157,7 +165,7 @@ pub(crate) struct Standing {
 }
 
 impl Standing {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             since: Instant::now(),
             strikes: AtomicU32::new(0),

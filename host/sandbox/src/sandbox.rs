@@ -1,17 +1,19 @@
-//! The engine that every plugin of the process shares, and the door through which components come in.
+//! The engines that the plugins of the process share, and the door through which components come in.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use thiserror::Error;
-use wasmtime::component::{Component, Linker};
+use wasmtime::component::Linker;
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
 use crate::cache::Cache;
 use crate::compile::{CompileLimits, Compiler};
 use crate::host::{self, Budget, GuestState};
+use crate::machine_code::MachineCode;
 use crate::pool::Pool;
 use crate::ticker::Ticker;
+use crate::waiting::WaitingRoom;
 use crate::{AdmitError, Digest, Plugin};
 
 /// Bounds of the whole process; bindings lower them for themselves.
@@ -31,6 +33,10 @@ pub struct SandboxSettings {
     pub host_calls_max: u32,
     /// Most log lines during one hook; further ones are dropped.
     pub log_lines_max: u32,
+    /// Most instances of plugins that wait that run at once, over all bindings.
+    pub waiting_instances_max: u32,
+    /// Most hooks that wait for one of these.
+    pub waiting_queue_len_max: usize,
     /// Hooks that a warm instance serves before it is replaced.
     pub uses_max: u32,
 }
@@ -45,6 +51,8 @@ impl Default for SandboxSettings {
             compile: CompileLimits::default(),
             host_calls_max: 10_000,
             log_lines_max: 16,
+            waiting_instances_max: 64,
+            waiting_queue_len_max: 1_024,
             uses_max: 1_000_000,
         }
     }
@@ -76,10 +84,11 @@ pub enum SandboxError {
     Ticker(#[source] std::io::Error),
 }
 
-/// One engine, one linker, one clock. Cheap to share.
+/// An engine for each class of plugins, and one clock. Cheap to share.
 pub struct Sandbox {
     pub(crate) engine: Engine,
     pub(crate) settings: SandboxSettings,
+    pub(crate) waiting: WaitingRoom,
     linker: Linker<GuestState>,
     cache: Option<Cache>,
     compiler: Compiler,
@@ -99,7 +108,8 @@ impl Sandbox {
         };
         let engine = Engine::new(&engine_config(&settings)).map_err(refused)?;
         let mut linker = Linker::new(&engine);
-        host::add_to_linker(&mut linker).map_err(refused)?;
+        host::add_to_linker(&mut linker, |state| state).map_err(refused)?;
+        let waiting = WaitingRoom::new(&settings).map_err(refused)?;
         let cache = match &settings.cache_dir {
             None => None,
             Some(folder) => {
@@ -112,10 +122,11 @@ impl Sandbox {
             }
         };
         let compiler = Compiler::new(settings.compile);
-        let ticker = Ticker::start(&engine).map_err(SandboxError::Ticker)?;
+        let ticker = Ticker::start([&engine, &waiting.engine]).map_err(SandboxError::Ticker)?;
         Ok(Arc::new(Self {
             engine,
             settings,
+            waiting,
             linker,
             cache,
             compiler,
@@ -132,22 +143,21 @@ impl Sandbox {
         crate::plugin::check_preamble(bytes, self.settings.component_bytes_max)?;
         let digest = Digest::of(bytes);
         let cached = self.cache.as_ref();
-        let component = match cached.and_then(|cache| cache.load(&self.engine, digest)) {
-            Some(component) => component,
+        let code = match cached.and_then(|cache| cache.load(&self.engine, digest)) {
+            Some(code) => code,
             None => self.compile(digest, bytes)?,
         };
-        Plugin::new(self, &self.linker, &component, (digest, bytes.len())).map(Arc::new)
+        Plugin::new(self, &self.linker, &code, (digest, bytes.len())).map(Arc::new)
     }
 
-    fn compile(&self, digest: Digest, bytes: &[u8]) -> Result<Component, AdmitError> {
+    fn compile(&self, digest: Digest, bytes: &[u8]) -> Result<MachineCode, AdmitError> {
         let code = self.compiler.compile(&self.engine, (digest, bytes))?;
-        let component = code
-            .load(&self.engine)
+        code.load(&self.engine)
             .map_err(|err| AdmitError::Compiler(format!("{err:#}")))?;
         if let Some(cache) = &self.cache {
             cache.store(digest, &code);
         }
-        Ok(component)
+        Ok(code)
     }
 
     pub(crate) fn budget(&self) -> Budget {

@@ -1,4 +1,4 @@
-//! The clock of deadlines: an OS thread that advances the engine's epoch.
+//! The clock of deadlines: an OS thread that advances the engines' epochs.
 //!
 //! A thread and not a runtime task: the very guest that must be stopped could keep a task from running.
 
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use wasmtime::Engine;
+use wasmtime::{Engine, EngineWeak};
 
 /// Length of one epoch; deadlines are kept to within two of them.
 pub(crate) const TICK_MS: u32 = 1;
@@ -19,15 +19,14 @@ pub(crate) struct Ticker {
 }
 
 impl Ticker {
-    pub(crate) fn start(engine: &Engine) -> std::io::Result<Self> {
+    pub(crate) fn start<const N: usize>(engines: [&Engine; N]) -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        let (stopped, engine) = (Arc::clone(&stop), engine.weak());
+        let (stopped, engines) = (Arc::clone(&stop), engines.map(Engine::weak));
         let thread = thread::Builder::new().name("epoch".into()).spawn(move || {
             while !stopped.load(Ordering::Relaxed) {
                 thread::sleep(Duration::from_millis(u64::from(TICK_MS)));
-                match engine.upgrade() {
-                    Some(engine) => engine.increment_epoch(),
-                    None => break,
+                for engine in engines.iter().filter_map(EngineWeak::upgrade) {
+                    engine.increment_epoch();
                 }
             }
         })?;
