@@ -108,7 +108,7 @@ impl Pipeline {
     /// # Errors
     /// The first refusal on the way.
     pub async fn walk(&self, call: Arc<Call>) -> Result<Reply, Refusal> {
-        let call = self.identify(call)?;
+        let call = self.identify(call).await?;
         self.serve(call).await
     }
 
@@ -117,8 +117,8 @@ impl Pipeline {
     ///
     /// # Errors
     /// 401 for nobody, 404 for a session of somebody else.
-    pub fn identify(&self, call: Arc<Call>) -> Result<Identified, Refusal> {
-        match call.generation.chain.authenticate(&call) {
+    pub async fn identify(&self, call: Arc<Call>) -> Result<Identified, Refusal> {
+        match call.generation.chain.authenticate(&call).await {
             Ok(identity) => self.sessions.attach(call, identity).map(Identified),
             Err(refusal) => {
                 witnessed(&call);
@@ -144,7 +144,7 @@ impl Pipeline {
     async fn judge_and_serve(&self, call: Arc<Call>) -> Result<Reply, Refusal> {
         call.recall_offer();
         let generation = Arc::clone(&call.generation);
-        let call = generation.chain.admit(call)?;
+        let call = generation.chain.admit(call).await?;
 
         match (
             call.message.kind,
@@ -189,7 +189,7 @@ impl Pipeline {
         let route = crate::router::find(&call, &self.tracker).await?;
         mirrors::check(&call, &route.offer)?;
         let generation = Arc::clone(&call.generation);
-        let call = generation.chain.transform_call(call)?;
+        let call = generation.chain.transform_call(call).await?;
         call.note_arguments();
         let held = self.sessions.conversation(&call);
         let answer = ask::send(&route, held, &call).await?;

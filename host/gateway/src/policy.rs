@@ -10,7 +10,7 @@ mod glob;
 mod permitted;
 pub mod services;
 
-pub use bound::{Binder, Bound, Hooks, Sandboxed};
+pub use bound::{Binder, Bound, Hooks, Runs, Sandboxed};
 pub use chain::Chain;
 pub use explain::{Explanation, Premises, Step};
 pub use permitted::Permitted;

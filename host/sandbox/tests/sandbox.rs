@@ -17,7 +17,7 @@ use guests::{Guest, component, core};
 use host::{Call, Recorder};
 use portcullis_sandbox::{
     AdmitError, BindError, Binding, BindingSettings, CallView, Failure, Grant, InstanceClass,
-    Sandbox, SandboxSettings, Scope,
+    Pooled, Sandbox, SandboxSettings, Scope,
 };
 
 fn sandbox() -> Arc<Sandbox> {
@@ -43,7 +43,7 @@ fn settings(class: InstanceClass) -> BindingSettings {
             plugin: "guest".into(),
             binding: "guest".into(),
         },
-        services: Arc::new(Recorder),
+        services: Arc::new(Recorder::default()),
     }
 }
 
@@ -169,10 +169,10 @@ fn what_is_no_policy_is_refused_by_name() {
         refused(&wat::parse_str("(component)").unwrap()).code(),
         "wrong-world"
     );
-    let foreign = r#"(component (import "wasi:cli/environment@0.2.0" (instance)))"#;
+    let foreign = r#"(component (import "wasi:http/types@0.2.0" (instance)))"#;
     assert_eq!(
         refused(&wat::parse_str(foreign).unwrap()),
-        AdmitError::UnknownImport("wasi:cli/environment@0.2.0".into())
+        AdmitError::UnknownImport("wasi:http/types@0.2.0".into())
     );
     let mut truncated = component(&Guest::admits());
     truncated.truncate(truncated.len() / 2);
@@ -194,7 +194,7 @@ fn an_ungranted_import_and_a_refused_configuration_are_named() {
     let sandbox = sandbox();
     let plugin = sandbox
         .admit(&component(&Guest {
-            uses_quota: true,
+            imports: guests::QUOTA,
             ..Guest::admits()
         }))
         .unwrap();

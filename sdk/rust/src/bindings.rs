@@ -2644,6 +2644,883 @@ pub mod portcullis {
                 }
             }
         }
+        /// Grant `random`. Bytes of the system's generator, good enough for secrets.
+        #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
+        pub mod random {
+            #[used]
+            #[doc(hidden)]
+            static __FORCE_SECTION_REF: fn() = super::super::super::__link_custom_section_describing_imports;
+            use super::super::super::_rt;
+            #[allow(unused_unsafe, clippy::all)]
+            /// As many bytes, at most 4,096; a longer wish traps.
+            #[allow(async_fn_in_trait)]
+            pub fn bytes(len: u32) -> _rt::Vec<u8> {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 2
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "portcullis:policy/random@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "bytes"]
+                        fn wit_import1(_: i32, _: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import1(_: i32, _: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import1(_rt::as_i32(&len), ptr0);
+                    let l2 = *ptr0.add(0).cast::<*mut u8>();
+                    let l3 = *ptr0
+                        .add(::core::mem::size_of::<*const u8>())
+                        .cast::<usize>();
+                    let len4 = l3;
+                    let result5 = <_ as From<
+                        _rt::Vec<_>,
+                    >>::from(_rt::Vec::from_raw_parts(l2.cast(), len4, len4));
+                    result5
+                }
+            }
+        }
+        /// What follows waits. A plugin that imports any of it is of the waiting class: its hooks may be set aside while others
+        /// run, and have a deadline on the clock.
+        /// Grant `http`. Requests to the hosts, ports and methods that the binding grants, and to no other. Redirects are not
+        /// followed: they are responses like others.
+        #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
+        pub mod http {
+            #[used]
+            #[doc(hidden)]
+            static __FORCE_SECTION_REF: fn() = super::super::super::__link_custom_section_describing_imports;
+            use super::super::super::_rt;
+            #[derive(Clone, PartialEq)]
+            pub struct Request {
+                pub method: _rt::String,
+                /// Absolute, `http` or `https`.
+                pub url: _rt::String,
+                /// `host`, `content-length` and what belongs to a connection are the host's to write.
+                pub headers: _rt::Vec<(_rt::String, _rt::String)>,
+                pub body: ::core::option::Option<_rt::Vec<u8>>,
+                /// Less than the grant allows, or none for that.
+                pub timeout_ms: ::core::option::Option<u32>,
+            }
+            impl ::core::fmt::Debug for Request {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    f.debug_struct("Request")
+                        .field("method", &self.method)
+                        .field("url", &self.url)
+                        .field("headers", &self.headers)
+                        .field("body", &self.body)
+                        .field("timeout-ms", &self.timeout_ms)
+                        .finish()
+                }
+            }
+            #[derive(Clone, PartialEq)]
+            pub struct Response {
+                pub status: u16,
+                /// Names in lower case. A value that is not visible ASCII is left out.
+                pub headers: _rt::Vec<(_rt::String, _rt::String)>,
+                pub body: _rt::Vec<u8>,
+            }
+            impl ::core::fmt::Debug for Response {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    f.debug_struct("Response")
+                        .field("status", &self.status)
+                        .field("headers", &self.headers)
+                        .field("body", &self.body)
+                        .finish()
+                }
+            }
+            /// Why there is no response.
+            #[derive(Clone, PartialEq)]
+            pub enum Error {
+                /// The URL, the method or a header cannot be sent.
+                Invalid(_rt::String),
+                /// The grant covers another host, port or method, or no address of that kind.
+                Denied(_rt::String),
+                /// As many requests are under way as the grant allows.
+                Busy,
+                /// The name is not known, nobody answers there, or the certificate does not hold.
+                Unreachable(_rt::String),
+                Timeout,
+                /// The request or the response has more bytes than the grant allows.
+                TooLarge,
+                /// The connection broke off, or what came is no response.
+                Broken(_rt::String),
+            }
+            impl ::core::fmt::Debug for Error {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    match self {
+                        Error::Invalid(e) => {
+                            f.debug_tuple("Error::Invalid").field(e).finish()
+                        }
+                        Error::Denied(e) => {
+                            f.debug_tuple("Error::Denied").field(e).finish()
+                        }
+                        Error::Busy => f.debug_tuple("Error::Busy").finish(),
+                        Error::Unreachable(e) => {
+                            f.debug_tuple("Error::Unreachable").field(e).finish()
+                        }
+                        Error::Timeout => f.debug_tuple("Error::Timeout").finish(),
+                        Error::TooLarge => f.debug_tuple("Error::TooLarge").finish(),
+                        Error::Broken(e) => {
+                            f.debug_tuple("Error::Broken").field(e).finish()
+                        }
+                    }
+                }
+            }
+            impl ::core::fmt::Display for Error {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    write!(f, "{:?}", self)
+                }
+            }
+            impl ::core::error::Error for Error {}
+            #[allow(unused_unsafe, clippy::all)]
+            #[allow(async_fn_in_trait)]
+            pub fn send(request: &Request) -> ::core::result::Result<Response, Error> {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 6 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 6
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let Request {
+                        method: method0,
+                        url: url0,
+                        headers: headers0,
+                        body: body0,
+                        timeout_ms: timeout_ms0,
+                    } = request;
+                    let vec1 = method0;
+                    let ptr1 = vec1.as_ptr().cast::<u8>();
+                    let len1 = vec1.len();
+                    let vec2 = url0;
+                    let ptr2 = vec2.as_ptr().cast::<u8>();
+                    let len2 = vec2.len();
+                    let vec6 = headers0;
+                    let len6 = vec6.len();
+                    let layout6 = _rt::alloc::Layout::from_size_align(
+                            vec6.len() * (4 * ::core::mem::size_of::<*const u8>()),
+                            ::core::mem::size_of::<*const u8>(),
+                        )
+                        .unwrap();
+                    let (result6, _cleanup6) = ::wit_bindgen::rt::Cleanup::new(layout6);
+                    for (i, e) in vec6.into_iter().enumerate() {
+                        let base = result6
+                            .add(i * (4 * ::core::mem::size_of::<*const u8>()));
+                        {
+                            let (t3_0, t3_1) = e;
+                            let vec4 = t3_0;
+                            let ptr4 = vec4.as_ptr().cast::<u8>();
+                            let len4 = vec4.len();
+                            *base
+                                .add(::core::mem::size_of::<*const u8>())
+                                .cast::<usize>() = len4;
+                            *base.add(0).cast::<*mut u8>() = ptr4.cast_mut();
+                            let vec5 = t3_1;
+                            let ptr5 = vec5.as_ptr().cast::<u8>();
+                            let len5 = vec5.len();
+                            *base
+                                .add(3 * ::core::mem::size_of::<*const u8>())
+                                .cast::<usize>() = len5;
+                            *base
+                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                .cast::<*mut u8>() = ptr5.cast_mut();
+                        }
+                    }
+                    let (result8_0, result8_1, result8_2) = match body0 {
+                        Some(e) => {
+                            let vec7 = e;
+                            let ptr7 = vec7.as_ptr().cast::<u8>();
+                            let len7 = vec7.len();
+                            (1i32, ptr7.cast_mut(), len7)
+                        }
+                        None => (0i32, ::core::ptr::null_mut(), 0usize),
+                    };
+                    let (result9_0, result9_1) = match timeout_ms0 {
+                        Some(e) => (1i32, _rt::as_i32(e)),
+                        None => (0i32, 0i32),
+                    };
+                    let ptr10 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "portcullis:policy/http@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "send"]
+                        fn wit_import11(
+                            _: *mut u8,
+                            _: usize,
+                            _: *mut u8,
+                            _: usize,
+                            _: *mut u8,
+                            _: usize,
+                            _: i32,
+                            _: *mut u8,
+                            _: usize,
+                            _: i32,
+                            _: i32,
+                            _: *mut u8,
+                        );
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import11(
+                        _: *mut u8,
+                        _: usize,
+                        _: *mut u8,
+                        _: usize,
+                        _: *mut u8,
+                        _: usize,
+                        _: i32,
+                        _: *mut u8,
+                        _: usize,
+                        _: i32,
+                        _: i32,
+                        _: *mut u8,
+                    ) {
+                        unreachable!()
+                    }
+                    wit_import11(
+                        ptr1.cast_mut(),
+                        len1,
+                        ptr2.cast_mut(),
+                        len2,
+                        result6,
+                        len6,
+                        result8_0,
+                        result8_1,
+                        result8_2,
+                        result9_0,
+                        result9_1,
+                        ptr10,
+                    );
+                    let l12 = i32::from(*ptr10.add(0).cast::<u8>());
+                    let result40 = match l12 {
+                        0 => {
+                            let e = {
+                                let l13 = i32::from(
+                                    *ptr10
+                                        .add(::core::mem::size_of::<*const u8>())
+                                        .cast::<u16>(),
+                                );
+                                let l14 = *ptr10
+                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l15 = *ptr10
+                                    .add(3 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let base22 = l14;
+                                let len22 = l15;
+                                let mut result22 = _rt::Vec::with_capacity(len22);
+                                for i in 0..len22 {
+                                    let base = base22
+                                        .add(i * (4 * ::core::mem::size_of::<*const u8>()));
+                                    let e22 = {
+                                        let l16 = *base.add(0).cast::<*mut u8>();
+                                        let l17 = *base
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>();
+                                        let len18 = l17;
+                                        let bytes18 = _rt::Vec::from_raw_parts(
+                                            l16.cast(),
+                                            len18,
+                                            len18,
+                                        );
+                                        let l19 = *base
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>();
+                                        let l20 = *base
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>();
+                                        let len21 = l20;
+                                        let bytes21 = _rt::Vec::from_raw_parts(
+                                            l19.cast(),
+                                            len21,
+                                            len21,
+                                        );
+                                        (_rt::string_lift(bytes18), _rt::string_lift(bytes21))
+                                    };
+                                    result22.push(e22);
+                                }
+                                _rt::cabi_dealloc(
+                                    base22,
+                                    len22 * (4 * ::core::mem::size_of::<*const u8>()),
+                                    ::core::mem::size_of::<*const u8>(),
+                                );
+                                let l23 = *ptr10
+                                    .add(4 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l24 = *ptr10
+                                    .add(5 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let len25 = l24;
+                                Response {
+                                    status: l13 as u16,
+                                    headers: result22,
+                                    body: <_ as From<
+                                        _rt::Vec<_>,
+                                    >>::from(_rt::Vec::from_raw_parts(l23.cast(), len25, len25)),
+                                }
+                            };
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l26 = i32::from(
+                                    *ptr10.add(::core::mem::size_of::<*const u8>()).cast::<u8>(),
+                                );
+                                let v39 = match l26 {
+                                    0 => {
+                                        let e39 = {
+                                            let l27 = *ptr10
+                                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l28 = *ptr10
+                                                .add(3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len29 = l28;
+                                            let bytes29 = _rt::Vec::from_raw_parts(
+                                                l27.cast(),
+                                                len29,
+                                                len29,
+                                            );
+                                            _rt::string_lift(bytes29)
+                                        };
+                                        Error::Invalid(e39)
+                                    }
+                                    1 => {
+                                        let e39 = {
+                                            let l30 = *ptr10
+                                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l31 = *ptr10
+                                                .add(3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len32 = l31;
+                                            let bytes32 = _rt::Vec::from_raw_parts(
+                                                l30.cast(),
+                                                len32,
+                                                len32,
+                                            );
+                                            _rt::string_lift(bytes32)
+                                        };
+                                        Error::Denied(e39)
+                                    }
+                                    2 => Error::Busy,
+                                    3 => {
+                                        let e39 = {
+                                            let l33 = *ptr10
+                                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l34 = *ptr10
+                                                .add(3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len35 = l34;
+                                            let bytes35 = _rt::Vec::from_raw_parts(
+                                                l33.cast(),
+                                                len35,
+                                                len35,
+                                            );
+                                            _rt::string_lift(bytes35)
+                                        };
+                                        Error::Unreachable(e39)
+                                    }
+                                    4 => Error::Timeout,
+                                    5 => Error::TooLarge,
+                                    n => {
+                                        debug_assert_eq!(n, 6, "invalid enum discriminant");
+                                        let e39 = {
+                                            let l36 = *ptr10
+                                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l37 = *ptr10
+                                                .add(3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len38 = l37;
+                                            let bytes38 = _rt::Vec::from_raw_parts(
+                                                l36.cast(),
+                                                len38,
+                                                len38,
+                                            );
+                                            _rt::string_lift(bytes38)
+                                        };
+                                        Error::Broken(e39)
+                                    }
+                                };
+                                v39
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result40
+                }
+            }
+        }
+        /// Grant `fs`. One folder of the gateway's, as `/`. Paths are relative to it, and nothing leads out of it.
+        #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
+        pub mod fs {
+            #[used]
+            #[doc(hidden)]
+            static __FORCE_SECTION_REF: fn() = super::super::super::__link_custom_section_describing_imports;
+            use super::super::super::_rt;
+            #[derive(Clone, PartialEq)]
+            pub enum Error {
+                NotFound,
+                /// The folder is granted to be read, or the path leads out of it.
+                Denied,
+                /// A folder where a file is meant, a file where a folder is, or no path at all.
+                Invalid,
+                /// The file, or all files of the folder together, would have more bytes than the grant allows.
+                Full,
+                Failed(_rt::String),
+            }
+            impl ::core::fmt::Debug for Error {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    match self {
+                        Error::NotFound => f.debug_tuple("Error::NotFound").finish(),
+                        Error::Denied => f.debug_tuple("Error::Denied").finish(),
+                        Error::Invalid => f.debug_tuple("Error::Invalid").finish(),
+                        Error::Full => f.debug_tuple("Error::Full").finish(),
+                        Error::Failed(e) => {
+                            f.debug_tuple("Error::Failed").field(e).finish()
+                        }
+                    }
+                }
+            }
+            impl ::core::fmt::Display for Error {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    write!(f, "{:?}", self)
+                }
+            }
+            impl ::core::error::Error for Error {}
+            #[derive(Clone, PartialEq)]
+            pub struct Entry {
+                pub name: _rt::String,
+                pub is_folder: bool,
+                pub size_bytes: u64,
+            }
+            impl ::core::fmt::Debug for Entry {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    f.debug_struct("Entry")
+                        .field("name", &self.name)
+                        .field("is-folder", &self.is_folder)
+                        .field("size-bytes", &self.size_bytes)
+                        .finish()
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// A whole file.
+            #[allow(async_fn_in_trait)]
+            pub fn read(path: &str) -> ::core::result::Result<_rt::Vec<u8>, Error> {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 4 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 4
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = path;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let ptr1 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "portcullis:policy/fs@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "read"]
+                        fn wit_import2(_: *mut u8, _: usize, _: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import2(_: *mut u8, _: usize, _: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import2(ptr0.cast_mut(), len0, ptr1);
+                    let l3 = i32::from(*ptr1.add(0).cast::<u8>());
+                    let result12 = match l3 {
+                        0 => {
+                            let e = {
+                                let l4 = *ptr1
+                                    .add(::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l5 = *ptr1
+                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let len6 = l5;
+                                <_ as From<
+                                    _rt::Vec<_>,
+                                >>::from(_rt::Vec::from_raw_parts(l4.cast(), len6, len6))
+                            };
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l7 = i32::from(
+                                    *ptr1.add(::core::mem::size_of::<*const u8>()).cast::<u8>(),
+                                );
+                                let v11 = match l7 {
+                                    0 => Error::NotFound,
+                                    1 => Error::Denied,
+                                    2 => Error::Invalid,
+                                    3 => Error::Full,
+                                    n => {
+                                        debug_assert_eq!(n, 4, "invalid enum discriminant");
+                                        let e11 = {
+                                            let l8 = *ptr1
+                                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l9 = *ptr1
+                                                .add(3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len10 = l9;
+                                            let bytes10 = _rt::Vec::from_raw_parts(
+                                                l8.cast(),
+                                                len10,
+                                                len10,
+                                            );
+                                            _rt::string_lift(bytes10)
+                                        };
+                                        Error::Failed(e11)
+                                    }
+                                };
+                                v11
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result12
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// A whole file, in place of what was there; folders on the way are made.
+            #[allow(async_fn_in_trait)]
+            pub fn write(path: &str, data: &[u8]) -> ::core::result::Result<(), Error> {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 4 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 4
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = path;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let vec1 = data;
+                    let ptr1 = vec1.as_ptr().cast::<u8>();
+                    let len1 = vec1.len();
+                    let ptr2 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "portcullis:policy/fs@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "write"]
+                        fn wit_import3(
+                            _: *mut u8,
+                            _: usize,
+                            _: *mut u8,
+                            _: usize,
+                            _: *mut u8,
+                        );
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import3(
+                        _: *mut u8,
+                        _: usize,
+                        _: *mut u8,
+                        _: usize,
+                        _: *mut u8,
+                    ) {
+                        unreachable!()
+                    }
+                    wit_import3(ptr0.cast_mut(), len0, ptr1.cast_mut(), len1, ptr2);
+                    let l4 = i32::from(*ptr2.add(0).cast::<u8>());
+                    let result10 = match l4 {
+                        0 => {
+                            let e = ();
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l5 = i32::from(
+                                    *ptr2.add(::core::mem::size_of::<*const u8>()).cast::<u8>(),
+                                );
+                                let v9 = match l5 {
+                                    0 => Error::NotFound,
+                                    1 => Error::Denied,
+                                    2 => Error::Invalid,
+                                    3 => Error::Full,
+                                    n => {
+                                        debug_assert_eq!(n, 4, "invalid enum discriminant");
+                                        let e9 = {
+                                            let l6 = *ptr2
+                                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l7 = *ptr2
+                                                .add(3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len8 = l7;
+                                            let bytes8 = _rt::Vec::from_raw_parts(
+                                                l6.cast(),
+                                                len8,
+                                                len8,
+                                            );
+                                            _rt::string_lift(bytes8)
+                                        };
+                                        Error::Failed(e9)
+                                    }
+                                };
+                                v9
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result10
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// A file, or an empty folder.
+            #[allow(async_fn_in_trait)]
+            pub fn remove(path: &str) -> ::core::result::Result<(), Error> {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 4 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 4
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = path;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let ptr1 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "portcullis:policy/fs@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "remove"]
+                        fn wit_import2(_: *mut u8, _: usize, _: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import2(_: *mut u8, _: usize, _: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import2(ptr0.cast_mut(), len0, ptr1);
+                    let l3 = i32::from(*ptr1.add(0).cast::<u8>());
+                    let result9 = match l3 {
+                        0 => {
+                            let e = ();
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l4 = i32::from(
+                                    *ptr1.add(::core::mem::size_of::<*const u8>()).cast::<u8>(),
+                                );
+                                let v8 = match l4 {
+                                    0 => Error::NotFound,
+                                    1 => Error::Denied,
+                                    2 => Error::Invalid,
+                                    3 => Error::Full,
+                                    n => {
+                                        debug_assert_eq!(n, 4, "invalid enum discriminant");
+                                        let e8 = {
+                                            let l5 = *ptr1
+                                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l6 = *ptr1
+                                                .add(3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len7 = l6;
+                                            let bytes7 = _rt::Vec::from_raw_parts(
+                                                l5.cast(),
+                                                len7,
+                                                len7,
+                                            );
+                                            _rt::string_lift(bytes7)
+                                        };
+                                        Error::Failed(e8)
+                                    }
+                                };
+                                v8
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result9
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// What is in a folder, by name; `.` is the granted folder itself.
+            #[allow(async_fn_in_trait)]
+            pub fn entries(
+                path: &str,
+            ) -> ::core::result::Result<_rt::Vec<Entry>, Error> {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 4 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 4
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = path;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let ptr1 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "portcullis:policy/fs@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "entries"]
+                        fn wit_import2(_: *mut u8, _: usize, _: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import2(_: *mut u8, _: usize, _: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import2(ptr0.cast_mut(), len0, ptr1);
+                    let l3 = i32::from(*ptr1.add(0).cast::<u8>());
+                    let result17 = match l3 {
+                        0 => {
+                            let e = {
+                                let l4 = *ptr1
+                                    .add(::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l5 = *ptr1
+                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let base11 = l4;
+                                let len11 = l5;
+                                let mut result11 = _rt::Vec::with_capacity(len11);
+                                for i in 0..len11 {
+                                    let base = base11
+                                        .add(i * (16 + 2 * ::core::mem::size_of::<*const u8>()));
+                                    let e11 = {
+                                        let l6 = *base.add(0).cast::<*mut u8>();
+                                        let l7 = *base
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>();
+                                        let len8 = l7;
+                                        let bytes8 = _rt::Vec::from_raw_parts(
+                                            l6.cast(),
+                                            len8,
+                                            len8,
+                                        );
+                                        let l9 = i32::from(
+                                            *base
+                                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<u8>(),
+                                        );
+                                        let l10 = *base
+                                            .add(8 + 2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<i64>();
+                                        Entry {
+                                            name: _rt::string_lift(bytes8),
+                                            is_folder: _rt::bool_lift(l9 as u8),
+                                            size_bytes: l10 as u64,
+                                        }
+                                    };
+                                    result11.push(e11);
+                                }
+                                _rt::cabi_dealloc(
+                                    base11,
+                                    len11 * (16 + 2 * ::core::mem::size_of::<*const u8>()),
+                                    8,
+                                );
+                                result11
+                            };
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l12 = i32::from(
+                                    *ptr1.add(::core::mem::size_of::<*const u8>()).cast::<u8>(),
+                                );
+                                let v16 = match l12 {
+                                    0 => Error::NotFound,
+                                    1 => Error::Denied,
+                                    2 => Error::Invalid,
+                                    3 => Error::Full,
+                                    n => {
+                                        debug_assert_eq!(n, 4, "invalid enum discriminant");
+                                        let e16 = {
+                                            let l13 = *ptr1
+                                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<*mut u8>();
+                                            let l14 = *ptr1
+                                                .add(3 * ::core::mem::size_of::<*const u8>())
+                                                .cast::<usize>();
+                                            let len15 = l14;
+                                            let bytes15 = _rt::Vec::from_raw_parts(
+                                                l13.cast(),
+                                                len15,
+                                                len15,
+                                            );
+                                            _rt::string_lift(bytes15)
+                                        };
+                                        Error::Failed(e16)
+                                    }
+                                };
+                                v16
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result17
+                }
+            }
+        }
     }
 }
 #[rustfmt::skip]
@@ -4898,8 +5775,8 @@ macro_rules! __portcullis_export {
         const _: () = {
             #[unsafe(link_section = "component-type:portcullis-sdk:authenticator")]
             #[doc(hidden)]
-            static METADATA: [u8; 2602] = *b"\
-\x00asm\r\x00\x01\x00\x00\x19\x16wit-component-encoding\x04\x00\x07\xbe\x13\x01A\x02\x01A\x17\x01B,\x01\
+            static METADATA: [u8; 3184] = *b"\
+\x00asm\r\x00\x01\x00\x00\x19\x16wit-component-encoding\x04\x00\x07\x84\x18\x01A\x02\x01A\x1d\x01B,\x01\
 ks\x01ps\x01r\x05\x07subjects\x04team\x00\x05roles\x01\x06scopes\x01\x06claimss\x04\x00\x08identity\x03\
 \x00\x02\x01kw\x01r\x04\x04codes\x07messages\x0eretry-after-ms\x04\tchallenge\x00\x04\x00\x06denial\x03\
 \x00\x05\x04\x00\x04call\x03\x01\x04\x00\x05reply\x03\x01\x01h\x07\x01@\x01\x04self\t\x00s\x04\x00\x13\
@@ -4939,15 +5816,27 @@ s\x01@\x03\x03keys\x05value\x00\x06ttl-ms\x03\x00\x04\x04\x00\x03set\x01\x05\x01
 \x04\x00\x06delete\x01\x06\x03\x00\x1dportcullis:policy/state@0.1.0\x05\x08\x01B\x06\x01o\x02ss\x01p\
 \x00\x01@\x03\x04names\x05valuew\x06labels\x01\x01\x00\x04\x00\x05count\x01\x02\x01@\x03\x04names\x05\
 valueu\x06labels\x01\x01\x00\x04\x00\x07observe\x01\x03\x03\x00\x1fportcullis:policy/metrics@0.1.0\x05\
-\t\x01B\x07\x01r\x04\x04names\x07versions\x0bdescriptions\rconfig-schemas\x04\x00\x08manifest\x03\x00\
-\x00\x01@\x00\x00\x01\x04\x00\x08describe\x01\x02\x01j\x00\x01s\x01@\x01\x06configs\x00\x03\x04\x00\t\
-configure\x01\x04\x04\x00!portcullis:policy/lifecycle@0.1.0\x05\n\x02\x03\x00\x00\x06denial\x01B\x0e\
-\x02\x03\x02\x01\x03\x04\x00\x04call\x03\x00\x00\x02\x03\x02\x01\x06\x04\x00\x08identity\x03\x00\x02\
-\x02\x03\x02\x01\x0b\x04\x00\x06denial\x03\x00\x04\x01o\x02y\x03\x01q\x03\x08identity\x01\x03\x00\x04\
-keep\x01\x06\x00\x04kept\x01y\x00\x04\x00\x06caller\x03\x00\x07\x01h\x01\x01k\x08\x01j\x01\n\x01\x05\
-\x01@\x01\x04call\t\x00\x0b\x04\x00\x0cauthenticate\x01\x0c\x04\x00$portcullis:policy/authenticate@0\
-.1.0\x05\x0c\x04\x00%portcullis:policy/authenticator@0.1.0\x04\x00\x0b\x13\x01\x00\rauthenticator\x03\
-\x00\x00\x00/\tproducers\x01\x0cprocessed-by\x01\rwit-component\x070.258.3";
+\t\x01B\x03\x01p}\x01@\x01\x03leny\x00\x00\x04\x00\x05bytes\x01\x01\x03\x00\x1eportcullis:policy/ran\
+dom@0.1.0\x05\n\x01B\x0e\x01o\x02ss\x01p\x00\x01p}\x01k\x02\x01ky\x01r\x05\x06methods\x03urls\x07hea\
+ders\x01\x04body\x03\ntimeout-ms\x04\x04\x00\x07request\x03\x00\x05\x01r\x03\x06status{\x07headers\x01\
+\x04body\x02\x04\x00\x08response\x03\x00\x07\x01q\x07\x07invalid\x01s\x00\x06denied\x01s\x00\x04busy\
+\x00\x00\x0bunreachable\x01s\x00\x07timeout\x00\x00\ttoo-large\x00\x00\x06broken\x01s\x00\x04\x00\x05\
+error\x03\x00\t\x01j\x01\x08\x01\n\x01@\x01\x07request\x06\x00\x0b\x04\x00\x04send\x01\x0c\x03\x00\x1c\
+portcullis:policy/http@0.1.0\x05\x0b\x01B\x11\x01q\x05\tnot-found\x00\x00\x06denied\x00\x00\x07inval\
+id\x00\x00\x04full\x00\x00\x06failed\x01s\x00\x04\x00\x05error\x03\x00\x00\x01r\x03\x04names\tis-fol\
+der\x7f\nsize-bytesw\x04\x00\x05entry\x03\x00\x02\x01p}\x01j\x01\x04\x01\x01\x01@\x01\x04paths\x00\x05\
+\x04\x00\x04read\x01\x06\x01j\x00\x01\x01\x01@\x02\x04paths\x04data\x04\x00\x07\x04\x00\x05write\x01\
+\x08\x01@\x01\x04paths\x00\x07\x04\x00\x06remove\x01\t\x01p\x03\x01j\x01\n\x01\x01\x01@\x01\x04paths\
+\x00\x0b\x04\x00\x07entries\x01\x0c\x03\x00\x1aportcullis:policy/fs@0.1.0\x05\x0c\x01B\x07\x01r\x04\x04\
+names\x07versions\x0bdescriptions\rconfig-schemas\x04\x00\x08manifest\x03\x00\x00\x01@\x00\x00\x01\x04\
+\x00\x08describe\x01\x02\x01j\x00\x01s\x01@\x01\x06configs\x00\x03\x04\x00\tconfigure\x01\x04\x04\x00\
+!portcullis:policy/lifecycle@0.1.0\x05\r\x02\x03\x00\x00\x06denial\x01B\x0e\x02\x03\x02\x01\x03\x04\x00\
+\x04call\x03\x00\x00\x02\x03\x02\x01\x06\x04\x00\x08identity\x03\x00\x02\x02\x03\x02\x01\x0e\x04\x00\
+\x06denial\x03\x00\x04\x01o\x02y\x03\x01q\x03\x08identity\x01\x03\x00\x04keep\x01\x06\x00\x04kept\x01\
+y\x00\x04\x00\x06caller\x03\x00\x07\x01h\x01\x01k\x08\x01j\x01\n\x01\x05\x01@\x01\x04call\t\x00\x0b\x04\
+\x00\x0cauthenticate\x01\x0c\x04\x00$portcullis:policy/authenticate@0.1.0\x05\x0f\x04\x00%portcullis\
+:policy/authenticator@0.1.0\x04\x00\x0b\x13\x01\x00\rauthenticator\x03\x00\x00\x00/\tproducers\x01\x0c\
+processed-by\x01\rwit-component\x070.258.3";
         };
     };
     (admit, $component:ident) => {
@@ -4957,8 +5846,8 @@ keep\x01\x06\x00\x04kept\x01y\x00\x04\x00\x06caller\x03\x00\x07\x01h\x01\x01k\x0
         const _: () = {
             #[unsafe(link_section = "component-type:portcullis-sdk:admitter")]
             #[doc(hidden)]
-            static METADATA: [u8; 2507] = *b"\
-\x00asm\r\x00\x01\x00\x00\x19\x16wit-component-encoding\x04\x00\x07\xe4\x12\x01A\x02\x01A\x17\x01B,\x01\
+            static METADATA: [u8; 3089] = *b"\
+\x00asm\r\x00\x01\x00\x00\x19\x16wit-component-encoding\x04\x00\x07\xaa\x17\x01A\x02\x01A\x1d\x01B,\x01\
 ks\x01ps\x01r\x05\x07subjects\x04team\x00\x05roles\x01\x06scopes\x01\x06claimss\x04\x00\x08identity\x03\
 \x00\x02\x01kw\x01r\x04\x04codes\x07messages\x0eretry-after-ms\x04\tchallenge\x00\x04\x00\x06denial\x03\
 \x00\x05\x04\x00\x04call\x03\x01\x04\x00\x05reply\x03\x01\x01h\x07\x01@\x01\x04self\t\x00s\x04\x00\x13\
@@ -4998,13 +5887,25 @@ s\x01@\x03\x03keys\x05value\x00\x06ttl-ms\x03\x00\x04\x04\x00\x03set\x01\x05\x01
 \x04\x00\x06delete\x01\x06\x03\x00\x1dportcullis:policy/state@0.1.0\x05\x08\x01B\x06\x01o\x02ss\x01p\
 \x00\x01@\x03\x04names\x05valuew\x06labels\x01\x01\x00\x04\x00\x05count\x01\x02\x01@\x03\x04names\x05\
 valueu\x06labels\x01\x01\x00\x04\x00\x07observe\x01\x03\x03\x00\x1fportcullis:policy/metrics@0.1.0\x05\
-\t\x01B\x07\x01r\x04\x04names\x07versions\x0bdescriptions\rconfig-schemas\x04\x00\x08manifest\x03\x00\
-\x00\x01@\x00\x00\x01\x04\x00\x08describe\x01\x02\x01j\x00\x01s\x01@\x01\x06configs\x00\x03\x04\x00\t\
-configure\x01\x04\x04\x00!portcullis:policy/lifecycle@0.1.0\x05\n\x02\x03\x00\x00\x06denial\x01B\x08\
-\x02\x03\x02\x01\x03\x04\x00\x04call\x03\x00\x00\x02\x03\x02\x01\x0b\x04\x00\x06denial\x03\x00\x02\x01\
-h\x01\x01j\x00\x01\x03\x01@\x01\x04call\x04\x00\x05\x04\x00\x05admit\x01\x06\x04\x00\x1dportcullis:p\
-olicy/admit@0.1.0\x05\x0c\x04\x00\x20portcullis:policy/admitter@0.1.0\x04\x00\x0b\x0e\x01\x00\x08adm\
-itter\x03\x00\x00\x00/\tproducers\x01\x0cprocessed-by\x01\rwit-component\x070.258.3";
+\t\x01B\x03\x01p}\x01@\x01\x03leny\x00\x00\x04\x00\x05bytes\x01\x01\x03\x00\x1eportcullis:policy/ran\
+dom@0.1.0\x05\n\x01B\x0e\x01o\x02ss\x01p\x00\x01p}\x01k\x02\x01ky\x01r\x05\x06methods\x03urls\x07hea\
+ders\x01\x04body\x03\ntimeout-ms\x04\x04\x00\x07request\x03\x00\x05\x01r\x03\x06status{\x07headers\x01\
+\x04body\x02\x04\x00\x08response\x03\x00\x07\x01q\x07\x07invalid\x01s\x00\x06denied\x01s\x00\x04busy\
+\x00\x00\x0bunreachable\x01s\x00\x07timeout\x00\x00\ttoo-large\x00\x00\x06broken\x01s\x00\x04\x00\x05\
+error\x03\x00\t\x01j\x01\x08\x01\n\x01@\x01\x07request\x06\x00\x0b\x04\x00\x04send\x01\x0c\x03\x00\x1c\
+portcullis:policy/http@0.1.0\x05\x0b\x01B\x11\x01q\x05\tnot-found\x00\x00\x06denied\x00\x00\x07inval\
+id\x00\x00\x04full\x00\x00\x06failed\x01s\x00\x04\x00\x05error\x03\x00\x00\x01r\x03\x04names\tis-fol\
+der\x7f\nsize-bytesw\x04\x00\x05entry\x03\x00\x02\x01p}\x01j\x01\x04\x01\x01\x01@\x01\x04paths\x00\x05\
+\x04\x00\x04read\x01\x06\x01j\x00\x01\x01\x01@\x02\x04paths\x04data\x04\x00\x07\x04\x00\x05write\x01\
+\x08\x01@\x01\x04paths\x00\x07\x04\x00\x06remove\x01\t\x01p\x03\x01j\x01\n\x01\x01\x01@\x01\x04paths\
+\x00\x0b\x04\x00\x07entries\x01\x0c\x03\x00\x1aportcullis:policy/fs@0.1.0\x05\x0c\x01B\x07\x01r\x04\x04\
+names\x07versions\x0bdescriptions\rconfig-schemas\x04\x00\x08manifest\x03\x00\x00\x01@\x00\x00\x01\x04\
+\x00\x08describe\x01\x02\x01j\x00\x01s\x01@\x01\x06configs\x00\x03\x04\x00\tconfigure\x01\x04\x04\x00\
+!portcullis:policy/lifecycle@0.1.0\x05\r\x02\x03\x00\x00\x06denial\x01B\x08\x02\x03\x02\x01\x03\x04\x00\
+\x04call\x03\x00\x00\x02\x03\x02\x01\x0e\x04\x00\x06denial\x03\x00\x02\x01h\x01\x01j\x00\x01\x03\x01\
+@\x01\x04call\x04\x00\x05\x04\x00\x05admit\x01\x06\x04\x00\x1dportcullis:policy/admit@0.1.0\x05\x0f\x04\
+\x00\x20portcullis:policy/admitter@0.1.0\x04\x00\x0b\x0e\x01\x00\x08admitter\x03\x00\x00\x00/\tprodu\
+cers\x01\x0cprocessed-by\x01\rwit-component\x070.258.3";
         };
     };
     (route, $component:ident) => {
@@ -5014,8 +5915,8 @@ itter\x03\x00\x00\x00/\tproducers\x01\x0cprocessed-by\x01\rwit-component\x070.25
         const _: () = {
             #[unsafe(link_section = "component-type:portcullis-sdk:router")]
             #[doc(hidden)]
-            static METADATA: [u8; 2572] = *b"\
-\x00asm\r\x00\x01\x00\x00\x19\x16wit-component-encoding\x04\x00\x07\xa7\x13\x01A\x02\x01A\x17\x01B,\x01\
+            static METADATA: [u8; 3154] = *b"\
+\x00asm\r\x00\x01\x00\x00\x19\x16wit-component-encoding\x04\x00\x07\xed\x17\x01A\x02\x01A\x1d\x01B,\x01\
 ks\x01ps\x01r\x05\x07subjects\x04team\x00\x05roles\x01\x06scopes\x01\x06claimss\x04\x00\x08identity\x03\
 \x00\x02\x01kw\x01r\x04\x04codes\x07messages\x0eretry-after-ms\x04\tchallenge\x00\x04\x00\x06denial\x03\
 \x00\x05\x04\x00\x04call\x03\x01\x04\x00\x05reply\x03\x01\x01h\x07\x01@\x01\x04self\t\x00s\x04\x00\x13\
@@ -5055,14 +5956,26 @@ s\x01@\x03\x03keys\x05value\x00\x06ttl-ms\x03\x00\x04\x04\x00\x03set\x01\x05\x01
 \x04\x00\x06delete\x01\x06\x03\x00\x1dportcullis:policy/state@0.1.0\x05\x08\x01B\x06\x01o\x02ss\x01p\
 \x00\x01@\x03\x04names\x05valuew\x06labels\x01\x01\x00\x04\x00\x05count\x01\x02\x01@\x03\x04names\x05\
 valueu\x06labels\x01\x01\x00\x04\x00\x07observe\x01\x03\x03\x00\x1fportcullis:policy/metrics@0.1.0\x05\
-\t\x01B\x07\x01r\x04\x04names\x07versions\x0bdescriptions\rconfig-schemas\x04\x00\x08manifest\x03\x00\
-\x00\x01@\x00\x00\x01\x04\x00\x08describe\x01\x02\x01j\x00\x01s\x01@\x01\x06configs\x00\x03\x04\x00\t\
-configure\x01\x04\x04\x00!portcullis:policy/lifecycle@0.1.0\x05\n\x02\x03\x00\x00\x06denial\x01B\x0c\
-\x02\x03\x02\x01\x03\x04\x00\x04call\x03\x00\x00\x02\x03\x02\x01\x0b\x04\x00\x06denial\x03\x00\x02\x01\
-r\x03\x07healthy\x7f\tin-flighty\nlatency-usw\x04\x00\tcandidate\x03\x00\x04\x01h\x01\x01p\x05\x01ky\
-\x01j\x01\x08\x01\x03\x01@\x02\x04call\x06\ncandidates\x07\x00\t\x04\x00\x05route\x01\n\x04\x00\x1dp\
-ortcullis:policy/route@0.1.0\x05\x0c\x04\x00\x1eportcullis:policy/router@0.1.0\x04\x00\x0b\x0c\x01\x00\
-\x06router\x03\x00\x00\x00/\tproducers\x01\x0cprocessed-by\x01\rwit-component\x070.258.3";
+\t\x01B\x03\x01p}\x01@\x01\x03leny\x00\x00\x04\x00\x05bytes\x01\x01\x03\x00\x1eportcullis:policy/ran\
+dom@0.1.0\x05\n\x01B\x0e\x01o\x02ss\x01p\x00\x01p}\x01k\x02\x01ky\x01r\x05\x06methods\x03urls\x07hea\
+ders\x01\x04body\x03\ntimeout-ms\x04\x04\x00\x07request\x03\x00\x05\x01r\x03\x06status{\x07headers\x01\
+\x04body\x02\x04\x00\x08response\x03\x00\x07\x01q\x07\x07invalid\x01s\x00\x06denied\x01s\x00\x04busy\
+\x00\x00\x0bunreachable\x01s\x00\x07timeout\x00\x00\ttoo-large\x00\x00\x06broken\x01s\x00\x04\x00\x05\
+error\x03\x00\t\x01j\x01\x08\x01\n\x01@\x01\x07request\x06\x00\x0b\x04\x00\x04send\x01\x0c\x03\x00\x1c\
+portcullis:policy/http@0.1.0\x05\x0b\x01B\x11\x01q\x05\tnot-found\x00\x00\x06denied\x00\x00\x07inval\
+id\x00\x00\x04full\x00\x00\x06failed\x01s\x00\x04\x00\x05error\x03\x00\x00\x01r\x03\x04names\tis-fol\
+der\x7f\nsize-bytesw\x04\x00\x05entry\x03\x00\x02\x01p}\x01j\x01\x04\x01\x01\x01@\x01\x04paths\x00\x05\
+\x04\x00\x04read\x01\x06\x01j\x00\x01\x01\x01@\x02\x04paths\x04data\x04\x00\x07\x04\x00\x05write\x01\
+\x08\x01@\x01\x04paths\x00\x07\x04\x00\x06remove\x01\t\x01p\x03\x01j\x01\n\x01\x01\x01@\x01\x04paths\
+\x00\x0b\x04\x00\x07entries\x01\x0c\x03\x00\x1aportcullis:policy/fs@0.1.0\x05\x0c\x01B\x07\x01r\x04\x04\
+names\x07versions\x0bdescriptions\rconfig-schemas\x04\x00\x08manifest\x03\x00\x00\x01@\x00\x00\x01\x04\
+\x00\x08describe\x01\x02\x01j\x00\x01s\x01@\x01\x06configs\x00\x03\x04\x00\tconfigure\x01\x04\x04\x00\
+!portcullis:policy/lifecycle@0.1.0\x05\r\x02\x03\x00\x00\x06denial\x01B\x0c\x02\x03\x02\x01\x03\x04\x00\
+\x04call\x03\x00\x00\x02\x03\x02\x01\x0e\x04\x00\x06denial\x03\x00\x02\x01r\x03\x07healthy\x7f\tin-f\
+lighty\nlatency-usw\x04\x00\tcandidate\x03\x00\x04\x01h\x01\x01p\x05\x01ky\x01j\x01\x08\x01\x03\x01@\
+\x02\x04call\x06\ncandidates\x07\x00\t\x04\x00\x05route\x01\n\x04\x00\x1dportcullis:policy/route@0.1\
+.0\x05\x0f\x04\x00\x1eportcullis:policy/router@0.1.0\x04\x00\x0b\x0c\x01\x00\x06router\x03\x00\x00\x00\
+/\tproducers\x01\x0cprocessed-by\x01\rwit-component\x070.258.3";
         };
     };
     (transform_call, $component:ident) => {
@@ -5072,8 +5985,8 @@ ortcullis:policy/route@0.1.0\x05\x0c\x04\x00\x1eportcullis:policy/router@0.1.0\x
         const _: () = {
             #[unsafe(link_section = "component-type:portcullis-sdk:call-transformer")]
             #[doc(hidden)]
-            static METADATA: [u8; 2545] = *b"\
-\x00asm\r\x00\x01\x00\x00\x19\x16wit-component-encoding\x04\x00\x07\x82\x13\x01A\x02\x01A\x17\x01B,\x01\
+            static METADATA: [u8; 3127] = *b"\
+\x00asm\r\x00\x01\x00\x00\x19\x16wit-component-encoding\x04\x00\x07\xc8\x17\x01A\x02\x01A\x1d\x01B,\x01\
 ks\x01ps\x01r\x05\x07subjects\x04team\x00\x05roles\x01\x06scopes\x01\x06claimss\x04\x00\x08identity\x03\
 \x00\x02\x01kw\x01r\x04\x04codes\x07messages\x0eretry-after-ms\x04\tchallenge\x00\x04\x00\x06denial\x03\
 \x00\x05\x04\x00\x04call\x03\x01\x04\x00\x05reply\x03\x01\x01h\x07\x01@\x01\x04self\t\x00s\x04\x00\x13\
@@ -5113,14 +6026,25 @@ s\x01@\x03\x03keys\x05value\x00\x06ttl-ms\x03\x00\x04\x04\x00\x03set\x01\x05\x01
 \x04\x00\x06delete\x01\x06\x03\x00\x1dportcullis:policy/state@0.1.0\x05\x08\x01B\x06\x01o\x02ss\x01p\
 \x00\x01@\x03\x04names\x05valuew\x06labels\x01\x01\x00\x04\x00\x05count\x01\x02\x01@\x03\x04names\x05\
 valueu\x06labels\x01\x01\x00\x04\x00\x07observe\x01\x03\x03\x00\x1fportcullis:policy/metrics@0.1.0\x05\
-\t\x01B\x07\x01r\x04\x04names\x07versions\x0bdescriptions\rconfig-schemas\x04\x00\x08manifest\x03\x00\
-\x00\x01@\x00\x00\x01\x04\x00\x08describe\x01\x02\x01j\x00\x01s\x01@\x01\x06configs\x00\x03\x04\x00\t\
-configure\x01\x04\x04\x00!portcullis:policy/lifecycle@0.1.0\x05\n\x02\x03\x00\x00\x06denial\x01B\t\x02\
-\x03\x02\x01\x03\x04\x00\x04call\x03\x00\x00\x02\x03\x02\x01\x0b\x04\x00\x06denial\x03\x00\x02\x01h\x01\
-\x01ks\x01j\x01\x05\x01\x03\x01@\x01\x04call\x04\x00\x06\x04\x00\x0etransform-call\x01\x07\x04\x00&p\
-ortcullis:policy/transform-call@0.1.0\x05\x0c\x04\x00(portcullis:policy/call-transformer@0.1.0\x04\x00\
-\x0b\x16\x01\x00\x10call-transformer\x03\x00\x00\x00/\tproducers\x01\x0cprocessed-by\x01\rwit-compon\
-ent\x070.258.3";
+\t\x01B\x03\x01p}\x01@\x01\x03leny\x00\x00\x04\x00\x05bytes\x01\x01\x03\x00\x1eportcullis:policy/ran\
+dom@0.1.0\x05\n\x01B\x0e\x01o\x02ss\x01p\x00\x01p}\x01k\x02\x01ky\x01r\x05\x06methods\x03urls\x07hea\
+ders\x01\x04body\x03\ntimeout-ms\x04\x04\x00\x07request\x03\x00\x05\x01r\x03\x06status{\x07headers\x01\
+\x04body\x02\x04\x00\x08response\x03\x00\x07\x01q\x07\x07invalid\x01s\x00\x06denied\x01s\x00\x04busy\
+\x00\x00\x0bunreachable\x01s\x00\x07timeout\x00\x00\ttoo-large\x00\x00\x06broken\x01s\x00\x04\x00\x05\
+error\x03\x00\t\x01j\x01\x08\x01\n\x01@\x01\x07request\x06\x00\x0b\x04\x00\x04send\x01\x0c\x03\x00\x1c\
+portcullis:policy/http@0.1.0\x05\x0b\x01B\x11\x01q\x05\tnot-found\x00\x00\x06denied\x00\x00\x07inval\
+id\x00\x00\x04full\x00\x00\x06failed\x01s\x00\x04\x00\x05error\x03\x00\x00\x01r\x03\x04names\tis-fol\
+der\x7f\nsize-bytesw\x04\x00\x05entry\x03\x00\x02\x01p}\x01j\x01\x04\x01\x01\x01@\x01\x04paths\x00\x05\
+\x04\x00\x04read\x01\x06\x01j\x00\x01\x01\x01@\x02\x04paths\x04data\x04\x00\x07\x04\x00\x05write\x01\
+\x08\x01@\x01\x04paths\x00\x07\x04\x00\x06remove\x01\t\x01p\x03\x01j\x01\n\x01\x01\x01@\x01\x04paths\
+\x00\x0b\x04\x00\x07entries\x01\x0c\x03\x00\x1aportcullis:policy/fs@0.1.0\x05\x0c\x01B\x07\x01r\x04\x04\
+names\x07versions\x0bdescriptions\rconfig-schemas\x04\x00\x08manifest\x03\x00\x00\x01@\x00\x00\x01\x04\
+\x00\x08describe\x01\x02\x01j\x00\x01s\x01@\x01\x06configs\x00\x03\x04\x00\tconfigure\x01\x04\x04\x00\
+!portcullis:policy/lifecycle@0.1.0\x05\r\x02\x03\x00\x00\x06denial\x01B\t\x02\x03\x02\x01\x03\x04\x00\
+\x04call\x03\x00\x00\x02\x03\x02\x01\x0e\x04\x00\x06denial\x03\x00\x02\x01h\x01\x01ks\x01j\x01\x05\x01\
+\x03\x01@\x01\x04call\x04\x00\x06\x04\x00\x0etransform-call\x01\x07\x04\x00&portcullis:policy/transf\
+orm-call@0.1.0\x05\x0f\x04\x00(portcullis:policy/call-transformer@0.1.0\x04\x00\x0b\x16\x01\x00\x10c\
+all-transformer\x03\x00\x00\x00/\tproducers\x01\x0cprocessed-by\x01\rwit-component\x070.258.3";
         };
     };
     (transform_reply, $component:ident) => {
@@ -5130,8 +6054,8 @@ ent\x070.258.3";
         const _: () = {
             #[unsafe(link_section = "component-type:portcullis-sdk:reply-transformer")]
             #[doc(hidden)]
-            static METADATA: [u8; 2585] = *b"\
-\x00asm\r\x00\x01\x00\x00\x19\x16wit-component-encoding\x04\x00\x07\xa9\x13\x01A\x02\x01A\x18\x01B,\x01\
+            static METADATA: [u8; 3167] = *b"\
+\x00asm\r\x00\x01\x00\x00\x19\x16wit-component-encoding\x04\x00\x07\xef\x17\x01A\x02\x01A\x1e\x01B,\x01\
 ks\x01ps\x01r\x05\x07subjects\x04team\x00\x05roles\x01\x06scopes\x01\x06claimss\x04\x00\x08identity\x03\
 \x00\x02\x01kw\x01r\x04\x04codes\x07messages\x0eretry-after-ms\x04\tchallenge\x00\x04\x00\x06denial\x03\
 \x00\x05\x04\x00\x04call\x03\x01\x04\x00\x05reply\x03\x01\x01h\x07\x01@\x01\x04self\t\x00s\x04\x00\x13\
@@ -5171,15 +6095,26 @@ s\x01@\x03\x03keys\x05value\x00\x06ttl-ms\x03\x00\x04\x04\x00\x03set\x01\x05\x01
 \x04\x00\x06delete\x01\x06\x03\x00\x1dportcullis:policy/state@0.1.0\x05\x08\x01B\x06\x01o\x02ss\x01p\
 \x00\x01@\x03\x04names\x05valuew\x06labels\x01\x01\x00\x04\x00\x05count\x01\x02\x01@\x03\x04names\x05\
 valueu\x06labels\x01\x01\x00\x04\x00\x07observe\x01\x03\x03\x00\x1fportcullis:policy/metrics@0.1.0\x05\
-\t\x01B\x07\x01r\x04\x04names\x07versions\x0bdescriptions\rconfig-schemas\x04\x00\x08manifest\x03\x00\
-\x00\x01@\x00\x00\x01\x04\x00\x08describe\x01\x02\x01j\x00\x01s\x01@\x01\x06configs\x00\x03\x04\x00\t\
-configure\x01\x04\x04\x00!portcullis:policy/lifecycle@0.1.0\x05\n\x02\x03\x00\x00\x05reply\x02\x03\x00\
-\x00\x06denial\x01B\x0c\x02\x03\x02\x01\x03\x04\x00\x04call\x03\x00\x00\x02\x03\x02\x01\x0b\x04\x00\x05\
-reply\x03\x00\x02\x02\x03\x02\x01\x0c\x04\x00\x06denial\x03\x00\x04\x01h\x01\x01h\x03\x01ks\x01j\x01\
-\x08\x01\x05\x01@\x02\x04call\x06\x05reply\x07\x00\t\x04\x00\x0ftransform-reply\x01\n\x04\x00\'portc\
-ullis:policy/transform-reply@0.1.0\x05\r\x04\x00)portcullis:policy/reply-transformer@0.1.0\x04\x00\x0b\
-\x17\x01\x00\x11reply-transformer\x03\x00\x00\x00/\tproducers\x01\x0cprocessed-by\x01\rwit-component\
-\x070.258.3";
+\t\x01B\x03\x01p}\x01@\x01\x03leny\x00\x00\x04\x00\x05bytes\x01\x01\x03\x00\x1eportcullis:policy/ran\
+dom@0.1.0\x05\n\x01B\x0e\x01o\x02ss\x01p\x00\x01p}\x01k\x02\x01ky\x01r\x05\x06methods\x03urls\x07hea\
+ders\x01\x04body\x03\ntimeout-ms\x04\x04\x00\x07request\x03\x00\x05\x01r\x03\x06status{\x07headers\x01\
+\x04body\x02\x04\x00\x08response\x03\x00\x07\x01q\x07\x07invalid\x01s\x00\x06denied\x01s\x00\x04busy\
+\x00\x00\x0bunreachable\x01s\x00\x07timeout\x00\x00\ttoo-large\x00\x00\x06broken\x01s\x00\x04\x00\x05\
+error\x03\x00\t\x01j\x01\x08\x01\n\x01@\x01\x07request\x06\x00\x0b\x04\x00\x04send\x01\x0c\x03\x00\x1c\
+portcullis:policy/http@0.1.0\x05\x0b\x01B\x11\x01q\x05\tnot-found\x00\x00\x06denied\x00\x00\x07inval\
+id\x00\x00\x04full\x00\x00\x06failed\x01s\x00\x04\x00\x05error\x03\x00\x00\x01r\x03\x04names\tis-fol\
+der\x7f\nsize-bytesw\x04\x00\x05entry\x03\x00\x02\x01p}\x01j\x01\x04\x01\x01\x01@\x01\x04paths\x00\x05\
+\x04\x00\x04read\x01\x06\x01j\x00\x01\x01\x01@\x02\x04paths\x04data\x04\x00\x07\x04\x00\x05write\x01\
+\x08\x01@\x01\x04paths\x00\x07\x04\x00\x06remove\x01\t\x01p\x03\x01j\x01\n\x01\x01\x01@\x01\x04paths\
+\x00\x0b\x04\x00\x07entries\x01\x0c\x03\x00\x1aportcullis:policy/fs@0.1.0\x05\x0c\x01B\x07\x01r\x04\x04\
+names\x07versions\x0bdescriptions\rconfig-schemas\x04\x00\x08manifest\x03\x00\x00\x01@\x00\x00\x01\x04\
+\x00\x08describe\x01\x02\x01j\x00\x01s\x01@\x01\x06configs\x00\x03\x04\x00\tconfigure\x01\x04\x04\x00\
+!portcullis:policy/lifecycle@0.1.0\x05\r\x02\x03\x00\x00\x05reply\x02\x03\x00\x00\x06denial\x01B\x0c\
+\x02\x03\x02\x01\x03\x04\x00\x04call\x03\x00\x00\x02\x03\x02\x01\x0e\x04\x00\x05reply\x03\x00\x02\x02\
+\x03\x02\x01\x0f\x04\x00\x06denial\x03\x00\x04\x01h\x01\x01h\x03\x01ks\x01j\x01\x08\x01\x05\x01@\x02\
+\x04call\x06\x05reply\x07\x00\t\x04\x00\x0ftransform-reply\x01\n\x04\x00\'portcullis:policy/transfor\
+m-reply@0.1.0\x05\x10\x04\x00)portcullis:policy/reply-transformer@0.1.0\x04\x00\x0b\x17\x01\x00\x11r\
+eply-transformer\x03\x00\x00\x00/\tproducers\x01\x0cprocessed-by\x01\rwit-component\x070.258.3";
         };
     };
     (transform_listing, $component:ident) => {
@@ -5189,8 +6124,8 @@ ullis:policy/transform-reply@0.1.0\x05\r\x04\x00)portcullis:policy/reply-transfo
         const _: () = {
             #[unsafe(link_section = "component-type:portcullis-sdk:listing-transformer")]
             #[doc(hidden)]
-            static METADATA: [u8; 2639] = *b"\
-\x00asm\r\x00\x01\x00\x00\x19\x16wit-component-encoding\x04\x00\x07\xdd\x13\x01A\x02\x01A\x17\x01B,\x01\
+            static METADATA: [u8; 3221] = *b"\
+\x00asm\r\x00\x01\x00\x00\x19\x16wit-component-encoding\x04\x00\x07\xa3\x18\x01A\x02\x01A\x1d\x01B,\x01\
 ks\x01ps\x01r\x05\x07subjects\x04team\x00\x05roles\x01\x06scopes\x01\x06claimss\x04\x00\x08identity\x03\
 \x00\x02\x01kw\x01r\x04\x04codes\x07messages\x0eretry-after-ms\x04\tchallenge\x00\x04\x00\x06denial\x03\
 \x00\x05\x04\x00\x04call\x03\x01\x04\x00\x05reply\x03\x01\x01h\x07\x01@\x01\x04self\t\x00s\x04\x00\x13\
@@ -5230,16 +6165,27 @@ s\x01@\x03\x03keys\x05value\x00\x06ttl-ms\x03\x00\x04\x04\x00\x03set\x01\x05\x01
 \x04\x00\x06delete\x01\x06\x03\x00\x1dportcullis:policy/state@0.1.0\x05\x08\x01B\x06\x01o\x02ss\x01p\
 \x00\x01@\x03\x04names\x05valuew\x06labels\x01\x01\x00\x04\x00\x05count\x01\x02\x01@\x03\x04names\x05\
 valueu\x06labels\x01\x01\x00\x04\x00\x07observe\x01\x03\x03\x00\x1fportcullis:policy/metrics@0.1.0\x05\
-\t\x01B\x07\x01r\x04\x04names\x07versions\x0bdescriptions\rconfig-schemas\x04\x00\x08manifest\x03\x00\
-\x00\x01@\x00\x00\x01\x04\x00\x08describe\x01\x02\x01j\x00\x01s\x01@\x01\x06configs\x00\x03\x04\x00\t\
-configure\x01\x04\x04\x00!portcullis:policy/lifecycle@0.1.0\x05\n\x02\x03\x00\x00\x06denial\x01B\x0e\
-\x02\x03\x02\x01\x03\x04\x00\x04call\x03\x00\x00\x02\x03\x02\x01\x0b\x04\x00\x06denial\x03\x00\x02\x01\
-r\x02\x04names\ndefinitions\x04\x00\x05entry\x03\x00\x04\x01q\x03\x04keep\x00\x00\x04hide\x00\x00\x07\
-replace\x01s\x00\x04\x00\x04edit\x03\x00\x06\x01h\x01\x01p\x05\x01p\x07\x01j\x01\n\x01\x03\x01@\x02\x04\
-call\x08\x07entries\t\x00\x0b\x04\x00\x11transform-listing\x01\x0c\x04\x00)portcullis:policy/transfo\
-rm-listing@0.1.0\x05\x0c\x04\x00+portcullis:policy/listing-transformer@0.1.0\x04\x00\x0b\x19\x01\x00\
-\x13listing-transformer\x03\x00\x00\x00/\tproducers\x01\x0cprocessed-by\x01\rwit-component\x070.258.\
-3";
+\t\x01B\x03\x01p}\x01@\x01\x03leny\x00\x00\x04\x00\x05bytes\x01\x01\x03\x00\x1eportcullis:policy/ran\
+dom@0.1.0\x05\n\x01B\x0e\x01o\x02ss\x01p\x00\x01p}\x01k\x02\x01ky\x01r\x05\x06methods\x03urls\x07hea\
+ders\x01\x04body\x03\ntimeout-ms\x04\x04\x00\x07request\x03\x00\x05\x01r\x03\x06status{\x07headers\x01\
+\x04body\x02\x04\x00\x08response\x03\x00\x07\x01q\x07\x07invalid\x01s\x00\x06denied\x01s\x00\x04busy\
+\x00\x00\x0bunreachable\x01s\x00\x07timeout\x00\x00\ttoo-large\x00\x00\x06broken\x01s\x00\x04\x00\x05\
+error\x03\x00\t\x01j\x01\x08\x01\n\x01@\x01\x07request\x06\x00\x0b\x04\x00\x04send\x01\x0c\x03\x00\x1c\
+portcullis:policy/http@0.1.0\x05\x0b\x01B\x11\x01q\x05\tnot-found\x00\x00\x06denied\x00\x00\x07inval\
+id\x00\x00\x04full\x00\x00\x06failed\x01s\x00\x04\x00\x05error\x03\x00\x00\x01r\x03\x04names\tis-fol\
+der\x7f\nsize-bytesw\x04\x00\x05entry\x03\x00\x02\x01p}\x01j\x01\x04\x01\x01\x01@\x01\x04paths\x00\x05\
+\x04\x00\x04read\x01\x06\x01j\x00\x01\x01\x01@\x02\x04paths\x04data\x04\x00\x07\x04\x00\x05write\x01\
+\x08\x01@\x01\x04paths\x00\x07\x04\x00\x06remove\x01\t\x01p\x03\x01j\x01\n\x01\x01\x01@\x01\x04paths\
+\x00\x0b\x04\x00\x07entries\x01\x0c\x03\x00\x1aportcullis:policy/fs@0.1.0\x05\x0c\x01B\x07\x01r\x04\x04\
+names\x07versions\x0bdescriptions\rconfig-schemas\x04\x00\x08manifest\x03\x00\x00\x01@\x00\x00\x01\x04\
+\x00\x08describe\x01\x02\x01j\x00\x01s\x01@\x01\x06configs\x00\x03\x04\x00\tconfigure\x01\x04\x04\x00\
+!portcullis:policy/lifecycle@0.1.0\x05\r\x02\x03\x00\x00\x06denial\x01B\x0e\x02\x03\x02\x01\x03\x04\x00\
+\x04call\x03\x00\x00\x02\x03\x02\x01\x0e\x04\x00\x06denial\x03\x00\x02\x01r\x02\x04names\ndefinition\
+s\x04\x00\x05entry\x03\x00\x04\x01q\x03\x04keep\x00\x00\x04hide\x00\x00\x07replace\x01s\x00\x04\x00\x04\
+edit\x03\x00\x06\x01h\x01\x01p\x05\x01p\x07\x01j\x01\n\x01\x03\x01@\x02\x04call\x08\x07entries\t\x00\
+\x0b\x04\x00\x11transform-listing\x01\x0c\x04\x00)portcullis:policy/transform-listing@0.1.0\x05\x0f\x04\
+\x00+portcullis:policy/listing-transformer@0.1.0\x04\x00\x0b\x19\x01\x00\x13listing-transformer\x03\x00\
+\x00\x00/\tproducers\x01\x0cprocessed-by\x01\rwit-component\x070.258.3";
         };
     };
     ($other:ident, $component:ident) => {
@@ -5254,9 +6200,9 @@ rm-listing@0.1.0\x05\x0c\x04\x00+portcullis:policy/listing-transformer@0.1.0\x04
 )]
 #[doc(hidden)]
 #[allow(clippy::octal_escapes)]
-pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 2322] = *b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xf5\x10\x01A\x02\x01\
-A\x12\x01B,\x01ks\x01ps\x01r\x05\x07subjects\x04team\0\x05roles\x01\x06scopes\x01\
+pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 2904] = *b"\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xbb\x15\x01A\x02\x01\
+A\x18\x01B,\x01ks\x01ps\x01r\x05\x07subjects\x04team\0\x05roles\x01\x06scopes\x01\
 \x06claimss\x04\0\x08identity\x03\0\x02\x01kw\x01r\x04\x04codes\x07messages\x0er\
 etry-after-ms\x04\x09challenge\0\x04\0\x06denial\x03\0\x05\x04\0\x04call\x03\x01\
 \x04\0\x05reply\x03\x01\x01h\x07\x01@\x01\x04self\x09\0s\x04\0\x13[method]call.t\
@@ -5302,10 +6248,24 @@ B\x0a\x01p}\x01k\0\x01@\x01\x03keys\0\x01\x04\0\x03get\x01\x02\x01kw\x01j\0\x01s
 keys\x01\0\x04\0\x06delete\x01\x06\x03\0\x1dportcullis:policy/state@0.1.0\x05\x08\
 \x01B\x06\x01o\x02ss\x01p\0\x01@\x03\x04names\x05valuew\x06labels\x01\x01\0\x04\0\
 \x05count\x01\x02\x01@\x03\x04names\x05valueu\x06labels\x01\x01\0\x04\0\x07obser\
-ve\x01\x03\x03\0\x1fportcullis:policy/metrics@0.1.0\x05\x09\x04\05portcullis:sdk\
-/policy-with-all-of-its-exports-removed\x04\0\x0b,\x01\0&policy-with-all-of-its-\
-exports-removed\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\
-\x070.258.3\x10wit-bindgen-rust\x060.61.1";
+ve\x01\x03\x03\0\x1fportcullis:policy/metrics@0.1.0\x05\x09\x01B\x03\x01p}\x01@\x01\
+\x03leny\0\0\x04\0\x05bytes\x01\x01\x03\0\x1eportcullis:policy/random@0.1.0\x05\x0a\
+\x01B\x0e\x01o\x02ss\x01p\0\x01p}\x01k\x02\x01ky\x01r\x05\x06methods\x03urls\x07\
+headers\x01\x04body\x03\x0atimeout-ms\x04\x04\0\x07request\x03\0\x05\x01r\x03\x06\
+status{\x07headers\x01\x04body\x02\x04\0\x08response\x03\0\x07\x01q\x07\x07inval\
+id\x01s\0\x06denied\x01s\0\x04busy\0\0\x0bunreachable\x01s\0\x07timeout\0\0\x09t\
+oo-large\0\0\x06broken\x01s\0\x04\0\x05error\x03\0\x09\x01j\x01\x08\x01\x0a\x01@\
+\x01\x07request\x06\0\x0b\x04\0\x04send\x01\x0c\x03\0\x1cportcullis:policy/http@\
+0.1.0\x05\x0b\x01B\x11\x01q\x05\x09not-found\0\0\x06denied\0\0\x07invalid\0\0\x04\
+full\0\0\x06failed\x01s\0\x04\0\x05error\x03\0\0\x01r\x03\x04names\x09is-folder\x7f\
+\x0asize-bytesw\x04\0\x05entry\x03\0\x02\x01p}\x01j\x01\x04\x01\x01\x01@\x01\x04\
+paths\0\x05\x04\0\x04read\x01\x06\x01j\0\x01\x01\x01@\x02\x04paths\x04data\x04\0\
+\x07\x04\0\x05write\x01\x08\x01@\x01\x04paths\0\x07\x04\0\x06remove\x01\x09\x01p\
+\x03\x01j\x01\x0a\x01\x01\x01@\x01\x04paths\0\x0b\x04\0\x07entries\x01\x0c\x03\0\
+\x1aportcullis:policy/fs@0.1.0\x05\x0c\x04\05portcullis:sdk/policy-with-all-of-i\
+ts-exports-removed\x04\0\x0b,\x01\0&policy-with-all-of-its-exports-removed\x03\0\
+\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\x070.258.3\x10wit-bi\
+ndgen-rust\x060.61.1";
 #[inline(never)]
 #[doc(hidden)]
 pub fn __link_custom_section_describing_imports() {

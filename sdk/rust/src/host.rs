@@ -153,6 +153,14 @@ pub mod state {
     }
 }
 
+/// Grant `random`: bytes of the system's generator.
+pub mod random {
+    /// As many bytes, at most 4,096.
+    pub fn bytes(len: u32) -> Vec<u8> {
+        super::backend::random::bytes(len)
+    }
+}
+
 /// Grant `metrics`: counters and histograms of the plugin's own.
 pub mod metrics {
     /// Adds to a counter.

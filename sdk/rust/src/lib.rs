@@ -43,6 +43,7 @@ mod glob;
 mod host;
 mod policy;
 mod values;
+mod waits;
 
 #[allow(
     unsafe_code,
@@ -75,5 +76,6 @@ pub use bindings::exports::portcullis::policy::transform_listing::{Edit, Entry};
 pub use bindings::portcullis::policy::types::{Denial, Identity};
 pub use call::{Call, Reply};
 pub use glob::Glob;
-pub use host::{clock, jwt, keys, logging, metrics, quota, state};
+pub use host::{clock, jwt, keys, logging, metrics, quota, random, state};
 pub use policy::Policy;
+pub use waits::{fs, http};

@@ -11,6 +11,7 @@ use std::rc::Rc;
 use crate::Identity;
 use crate::logging::Level;
 use crate::quota::{Request, Verdict};
+use crate::{fs, http};
 
 /// What [`Call`](crate::Call) asks; see there.
 #[allow(missing_docs, reason = "the methods of `Call`, one for one")]
@@ -103,6 +104,56 @@ pub trait Host {
 
     /// Forgets a key.
     fn state_delete(&self, _key: &str) {}
+
+    /// Random bytes. A host without a generator has none to give.
+    fn random_bytes(&self, _len: u32) -> Vec<u8> {
+        Vec::new()
+    }
+
+    /// Sends a request.
+    ///
+    /// # Errors
+    ///
+    /// There is no response.
+    fn http_send(&self, _request: &http::Request) -> Result<http::Response, http::Error> {
+        Err(http::Error::Denied("this host sends nothing".to_owned()))
+    }
+
+    /// A file.
+    ///
+    /// # Errors
+    ///
+    /// It may not be read.
+    fn fs_read(&self, _path: &str) -> Result<Vec<u8>, fs::Error> {
+        Err(fs::Error::Denied)
+    }
+
+    /// Writes a file.
+    ///
+    /// # Errors
+    ///
+    /// It may not be written.
+    fn fs_write(&self, _path: &str, _data: &[u8]) -> Result<(), fs::Error> {
+        Err(fs::Error::Denied)
+    }
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    ///
+    /// It may not be removed.
+    fn fs_remove(&self, _path: &str) -> Result<(), fs::Error> {
+        Err(fs::Error::Denied)
+    }
+
+    /// What is in a folder.
+    ///
+    /// # Errors
+    ///
+    /// It may not be read.
+    fn fs_entries(&self, _path: &str) -> Result<Vec<fs::Entry>, fs::Error> {
+        Err(fs::Error::Denied)
+    }
 
     /// Adds to a counter.
     fn metrics_count(&self, _name: &str, _value: u64, _labels: &[(String, String)]) {}

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use portcullis_sandbox::Identity;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tokio::runtime::Handle;
 use utoipa::ToSchema;
 
 use crate::call::Call;
@@ -96,7 +97,8 @@ pub(super) async fn explain(
     let endpoint = endpoint(&state, &tenant, question.server.as_deref())?;
     let (call, premises) = call(endpoint, &trial, question)?;
     let log = Arc::clone(&trial.log);
-    let work = move || trial.generation.chain.explain(call, premises);
+    let runtime = Handle::current();
+    let work = move || runtime.block_on(trial.generation.chain.explain(call, premises));
     let explained = tokio::task::spawn_blocking(work).await;
     let explanation = explained.map_err(|failed| Problem::internal(&failed))?;
     let log = log.lines();

@@ -55,6 +55,10 @@ impl Parts {
             cache_dir: Some(settings.data_dir.join("compiled")),
             instances_max: u32::try_from(sizing.instances_max).unwrap_or(u32::MAX),
             compile: compile_limits(&settings.sandbox, sizing),
+            waiting_instances_max: u32::try_from(settings.sandbox.waiting_instances_max)
+                .unwrap_or(u32::MAX),
+            waiting_queue_len_max: usize::try_from(settings.sandbox.waiting_queue_len_max)
+                .unwrap_or(usize::MAX),
             ..SandboxSettings::default()
         })?;
         let upstreams = Upstreams::new(
@@ -87,6 +91,9 @@ impl Parts {
             metrics: Arc::clone(&metrics),
             catalogue: settings.catalogue.into(),
             deadline_ms: u32::try_from(settings.sandbox.deadline_ms).unwrap_or(u32::MAX),
+            waiting_deadline_ms: u32::try_from(settings.sandbox.waiting_deadline_ms)
+                .unwrap_or(u32::MAX),
+            plugin_files_dir: settings.data_dir.join("plugin-files"),
             memory_bytes_max: settings.sandbox.memory_bytes_max,
             shadows: Arc::default(),
         };

@@ -82,6 +82,9 @@ pub struct RawSandbox {
     pub instances_max: Option<u64>,
     pub memory_bytes_max: Option<u64>,
     pub deadline_ms: Option<u64>,
+    pub waiting_deadline_ms: Option<u64>,
+    pub waiting_instances_max: Option<u64>,
+    pub waiting_queue_len_max: Option<u64>,
     pub compile_time_s_max: Option<u64>,
     pub compile_memory_bytes_max: Option<u64>,
     pub compile_output_bytes_max: Option<u64>,
@@ -186,6 +189,9 @@ impl RawSandbox {
             instances_max: self.instances_max.or(under.instances_max),
             memory_bytes_max: self.memory_bytes_max.or(under.memory_bytes_max),
             deadline_ms: self.deadline_ms.or(under.deadline_ms),
+            waiting_deadline_ms: self.waiting_deadline_ms.or(under.waiting_deadline_ms),
+            waiting_instances_max: self.waiting_instances_max.or(under.waiting_instances_max),
+            waiting_queue_len_max: self.waiting_queue_len_max.or(under.waiting_queue_len_max),
             compile_time_s_max: self.compile_time_s_max.or(under.compile_time_s_max),
             compile_memory_bytes_max: self
                 .compile_memory_bytes_max

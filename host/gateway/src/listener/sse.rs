@@ -91,7 +91,7 @@ pub(super) async fn message(
     let mut taken = Vec::with_capacity(calls.len());
     for call in calls {
         let (account, call) = (account.of_part(call.request_id), Arc::new(call));
-        match take(pipeline, &call) {
+        match take(pipeline, &call).await {
             Ok((known, ticket)) => taken.push((account, call, known, ticket)),
             Err(refusal) => return account.walked(&call.message, Err(refusal)),
         }
@@ -106,8 +106,8 @@ pub(super) async fn message(
 }
 
 /// Whose message it is, and its place among what is under way.
-fn take(pipeline: &Pipeline, call: &Arc<Call>) -> Result<(Identified, Ticket), Refusal> {
-    let known = pipeline.identify(Arc::clone(call))?;
+async fn take(pipeline: &Pipeline, call: &Arc<Call>) -> Result<(Identified, Ticket), Refusal> {
+    let known = pipeline.identify(Arc::clone(call)).await?;
     let session = call.session.get().ok_or_else(no_session)?;
     let ticket = Ticket::begin(session, call.message.awaited_under())?;
     Ok((known, ticket))

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::HostGrant;
+
 /// The ordered policies of a tenant. Hooks of one kind run in the order of their bindings.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -28,9 +30,10 @@ pub struct BindingSpec {
     #[serde(default = "empty_object")]
     #[schema(value_type = Object)]
     pub config: Value,
-    /// Host interfaces the plugin may import: `quota`, `jwt`, `keys`, `state`, `metrics`.
+    /// Host interfaces the plugin may import: `quota`, `jwt`, `keys`, `state`, `metrics`, `random` by name, `http` and `fs`
+    /// with their bounds.
     #[serde(default)]
-    pub grants: Vec<String>,
+    pub grants: Vec<HostGrant>,
     /// Bounds on every call of a hook.
     #[serde(default, skip_serializing_if = "is_default")]
     pub limits: BindingLimits,
@@ -57,7 +60,8 @@ fn empty_object() -> Value {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BindingLimits {
-    /// Longest time one hook may take, in milliseconds (default 10, 1 to 1,000).
+    /// Longest time one hook may take, in milliseconds (default 10, 1 to 1,000; for a plugin that waits default 1,000, 1 to
+    /// 30,000, on the clock).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_ms: Option<u32>,
     /// Most memory one instance may hold over all its linear memories, in bytes (default 16 MiB, 64 KiB to 64 MiB).

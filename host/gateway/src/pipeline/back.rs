@@ -51,7 +51,8 @@ pub(super) async fn carry(
             let answer = check(&call, &body)?;
             let edited = match (edits, answer) {
                 (true, (Some(id), Some(result))) => {
-                    edit(&call, &source, (id, result))?.map(Bytes::from)
+                    let edited = edit(&call, &source, (id, result)).await?;
+                    edited.map(Bytes::from)
                 }
                 (true, (_, None)) => {
                     let answer = std::str::from_utf8(&body).unwrap_or_default();

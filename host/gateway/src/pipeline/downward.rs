@@ -32,7 +32,7 @@ pub(super) async fn pass(
     let body = ByteString::from(text);
     let parsed = envelope::parse_str(&body).ok()?;
     let passed = match (&parsed, asker) {
-        (Message::Request(request), Some(asker)) => match admit(call, &body) {
+        (Message::Request(request), Some(asker)) => match admit(call, &body).await {
             Ok(()) => Cow::Owned(ask(session, asker, request, &body).await?),
             Err(refusal) => {
                 refuse(asker, request.id, refusal.code, &refusal.message).await;
@@ -42,7 +42,7 @@ pub(super) async fn pass(
         // It concerns the whole catalogue, which tells the client itself.
         (Message::Notification(told), _) if listen::is_list_changed(&told.method) => return None,
         (Message::Notification(notification), _) => {
-            admit(call, &body).ok()?;
+            admit(call, &body).await.ok()?;
             notify(session, asker, notification, &body)?
         }
         (Message::Request(_) | Message::Response(_), _) => return None,
@@ -61,7 +61,7 @@ fn text_of(body: ByteString) -> Option<String> {
 
 /// A notification as a client without a session gets to see it: logs only where it wants them, and as severe as that;
 /// changes of lists where it listens for them, and never in a reply.
-pub(super) fn inform(incoming: &Incoming, text: String) -> Option<String> {
+pub(super) async fn inform(incoming: &Incoming, text: String) -> Option<String> {
     let call = &incoming.call;
     let body = ByteString::from(text);
     let parsed = envelope::parse_str(&body).ok()?;
@@ -78,12 +78,12 @@ pub(super) fn inform(incoming: &Incoming, text: String) -> Option<String> {
         let severity = |level| LOG_LEVELS.iter().position(|known| *known == level);
         (severity(level) >= severity(wanted)).then_some(())?;
     }
-    admit(call.call(), &body).ok()?;
+    admit(call.call(), &body).await.ok()?;
     text_of(body)
 }
 
 /// A notification about one of these resources, where the chain lets it through.
-pub(super) fn about(call: &Permitted, text: &str, uris: &[String]) -> Option<String> {
+pub(super) async fn about(call: &Permitted, text: &str, uris: &[String]) -> Option<String> {
     let parsed = envelope::parse_str(text).ok()?;
     let Message::Notification(notification) = &parsed else {
         return None;
@@ -93,12 +93,12 @@ pub(super) fn about(call: &Permitted, text: &str, uris: &[String]) -> Option<Str
     if notification.method != listen::RESOURCE_UPDATED || !is_watched {
         return None;
     }
-    admit(call.call(), &ByteString::from(text)).ok()?;
+    admit(call.call(), &ByteString::from(text)).await.ok()?;
     Some(text.to_owned())
 }
 
 /// What the chain says to a message on its way down.
-fn admit(call: &Arc<Call>, body: &ByteString) -> Result<(), Refusal> {
+async fn admit(call: &Arc<Call>, body: &ByteString) -> Result<(), Refusal> {
     let chain = &call.generation.chain;
     if !chain.admits() {
         return Ok(());
@@ -118,6 +118,7 @@ fn admit(call: &Arc<Call>, body: &ByteString) -> Result<(), Refusal> {
     };
     chain
         .admit(Arc::new(downward))
+        .await
         .map(drop)
         .inspect_err(|refusal| {
             info!(
@@ -129,9 +130,9 @@ fn admit(call: &Arc<Call>, body: &ByteString) -> Result<(), Refusal> {
 }
 
 /// What the chain says to a message that the gateway has written, for an upstream or of its catalogue.
-pub(super) fn admit_own(call: &Arc<Call>, text: &str) -> Result<(), Refusal> {
+pub(super) async fn admit_own(call: &Arc<Call>, text: &str) -> Result<(), Refusal> {
     match envelope::parse_str(text) {
-        Ok(_) => admit(call, &ByteString::from(text)),
+        Ok(_) => admit(call, &ByteString::from(text)).await,
         Err(_) => Err(super::translate::nonsense()),
     }
 }

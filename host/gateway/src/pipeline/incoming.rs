@@ -3,6 +3,7 @@
 //! What ends the call is told from what comes before it. A response to something else is nobody's, and what follows the
 //! response is not read: a call has one result, whatever its upstream sends.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -59,6 +60,7 @@ pub(super) struct Incoming {
     failed: Option<Refusal>,
     /// What its upstream is still to be told.
     owed: Option<Bytes>,
+    unedited: Option<Unedited>,
     /// Where a stream that broke off can be taken up again.
     last_event_id: Option<String>,
     retry_ms: Option<u64>,
@@ -71,6 +73,15 @@ enum Form {
     Events(Decoder),
     /// A single response.
     Single,
+}
+
+/// A response that nobody has edited yet: kept, so that nothing is lost when the wait for a policy is given up.
+struct Unedited {
+    text: String,
+    /// Where its result stands.
+    result: Range<usize>,
+    /// Whether it bears the id that the client waits for.
+    has_our_id: bool,
 }
 
 /// How often a stream is taken up again in vain.
@@ -104,6 +115,7 @@ impl Incoming {
             limits,
             failed: None,
             owed: None,
+            unedited: None,
             last_event_id: None,
             retry_ms: None,
             fruitless: 0,
@@ -156,8 +168,15 @@ impl Incoming {
             return self.single().await;
         }
         loop {
-            if let Some(came) = self.ready() {
+            if let Some(came) = self.edited().await {
                 return came;
+            }
+            if let Some(came) = self.ready() {
+                match came {
+                    Sorted::Came(came) => return came,
+                    Sorted::Result(unedited) => self.unedited = Some(unedited),
+                }
+                continue;
             }
             let data = match self.body.frame().await {
                 None => return Came::Nothing,
@@ -179,8 +198,33 @@ impl Incoming {
         }
     }
 
+    /// The response, when it has come.
+    async fn edited(&mut self) -> Option<Came> {
+        let unedited = self.unedited.as_ref()?;
+        let ours = self.call.message.id.as_deref().unwrap_or("null");
+        let result = unedited.text.get(unedited.result.clone());
+        let result = result.unwrap_or_default();
+        let edited = edit(&self.call, &self.source, (ours, result)).await;
+        Some(match edited {
+            Ok(None) if !unedited.has_our_id => {
+                let body = error::result_body(ours, result);
+                self.unedited = None;
+                Came::Last(whole_text(body))
+            }
+            Ok(None) => Came::Last(self.unedited.take()?.text),
+            Ok(Some(edited)) => {
+                self.unedited = None;
+                Came::Last(whole_text(edited))
+            }
+            Err(refusal) => {
+                self.unedited = None;
+                Came::Failed(refusal)
+            }
+        })
+    }
+
     /// What has been received of a stream and was not looked at yet.
-    fn ready(&mut self) -> Option<Came> {
+    fn ready(&mut self) -> Option<Sorted> {
         let Form::Events(decoder) = &mut self.form else {
             return None;
         };
@@ -188,7 +232,7 @@ impl Incoming {
             self.last_event_id = event.id.clone().or(self.last_event_id.take());
             self.retry_ms = event.retry_ms.or(self.retry_ms);
             if event.is_message()
-                && let Some(came) = sort(
+                && let Some(sorted) = sort(
                     &self.call,
                     &self.source,
                     self.sent_id.as_deref(),
@@ -196,20 +240,32 @@ impl Incoming {
                 )
             {
                 self.fruitless = 0;
-                return Some(came);
+                return Some(sorted);
             }
         }
-        self.failed.take().map(Came::Failed)
+        self.failed
+            .take()
+            .map(|refusal| Sorted::Came(Came::Failed(refusal)))
     }
 
     async fn single(&mut self) -> Came {
-        match whole(&mut self.body, self.limits).await {
-            Ok(body) => match String::from_utf8(body.to_vec()) {
-                Ok(text) => sort(&self.call, &self.source, self.sent_id.as_deref(), text)
-                    .unwrap_or_else(|| Came::Failed(nonsense())),
-                Err(_not_utf8) => Came::Failed(nonsense()),
-            },
-            Err(refusal) => Came::Failed(refusal),
+        if let Some(came) = self.edited().await {
+            return came;
+        }
+        let body = match whole(&mut self.body, self.limits).await {
+            Ok(body) => body,
+            Err(refusal) => return Came::Failed(refusal),
+        };
+        let text = String::from_utf8(body.to_vec()).ok();
+        let sorted =
+            text.and_then(|text| sort(&self.call, &self.source, self.sent_id.as_deref(), text));
+        match sorted {
+            Some(Sorted::Came(came)) => came,
+            Some(Sorted::Result(unedited)) => {
+                self.unedited = Some(unedited);
+                self.edited().await.unwrap_or(Came::Nothing)
+            }
+            None => Came::Failed(nonsense()),
         }
     }
 
@@ -261,34 +317,41 @@ pub(super) fn refusal_for(call: &Permitted, refusal: &Refusal) -> String {
     ))
 }
 
+/// What a message is.
+enum Sorted {
+    Came(Came),
+    Result(Unedited),
+}
+
 /// Tells what a message is; `None` for a response that is nobody's.
-fn sort(call: &Permitted, source: &Source, sent_id: Option<&str>, text: String) -> Option<Came> {
+fn sort(call: &Permitted, source: &Source, sent_id: Option<&str>, text: String) -> Option<Sorted> {
     let response = match envelope::parse_str(&text) {
-        Ok(Message::Request(_)) => return Some(Came::Question(text)),
-        Ok(Message::Notification(_)) => return Some(Came::Message(text)),
+        Ok(Message::Request(_)) => return Some(Sorted::Came(Came::Question(text))),
+        Ok(Message::Notification(_)) => return Some(Sorted::Came(Came::Message(text))),
         Ok(Message::Response(response)) => response,
-        Err(_) => return Some(Came::Failed(nonsense())),
+        Err(_) => return Some(Sorted::Came(Came::Failed(nonsense()))),
     };
     let ours = call.message.id.as_deref().unwrap_or("null");
     let is_ours = response.id.is_none_or(|id| Some(id.get()) == sent_id);
     match (is_ours, response.outcome, response.id) {
         (true, Outcome::Result(result), Some(id)) => {
             if let Some(asked) = source.asks(call, result.get()) {
-                return Some(Came::Asks(asked));
+                return Some(Sorted::Came(Came::Asks(asked)));
             }
-            Some(match edit(call, source, (ours, result.get())) {
-                Ok(None) if id.get() == ours => Came::Last(text),
-                Ok(None) => Came::Last(whole_text(error::result_body(ours, result.get()))),
-                Ok(Some(edited)) => Came::Last(whole_text(edited)),
-                Err(refusal) => Came::Failed(refusal),
-            })
+            // A borrowed part of the very text.
+            let start = result.get().as_ptr().addr() - text.as_ptr().addr();
+            Some(Sorted::Result(Unedited {
+                result: start..start + result.get().len(),
+                has_our_id: id.get() == ours,
+                text,
+            }))
         }
         (true, Outcome::Error(_), _) => {
             let text = edit_error(call, &text).unwrap_or(text);
-            Some(Came::Last(match Some(ours) == sent_id {
+            Some(Sorted::Came(Came::Last(match Some(ours) == sent_id {
                 true => text,
                 false => splice::set_member(&text, "id", ours).unwrap_or(text),
-            }))
+            })))
         }
         (false, _, _) | (true, Outcome::Result(_), None) => {
             warn!(request_id = %call.request_id, "a response that answers another request is left out");

@@ -37,9 +37,8 @@ impl Pipeline {
         let seal = |name: &str| cursor::seal(&self.seal, call, kind, name);
         let chain = &call.generation.chain;
         let result = if chain.transforms_listing(call) {
-            let (shown, next) = fill(offers, entries_max, |entries| {
-                chain.transform_listing(call, entries)
-            })?;
+            let see = |entries| chain.transform_listing(call, entries);
+            let (shown, next) = fill(offers, entries_max, see).await?;
             let next = next.as_deref().map(seal).transpose()?;
             let entries = shown.iter().map(AsRef::as_ref);
             listing::assemble(kind, entries, next.as_deref(), cache)
@@ -59,11 +58,14 @@ impl Pipeline {
 }
 
 /// The entries of a page that `see` leaves, and the name of the last one where another page follows.
-fn fill(
+async fn fill<S>(
     offers: &[Arc<Offer>],
     entries_max: usize,
-    mut see: impl FnMut(Vec<Entry>) -> Result<Vec<Entry>, Refusal>,
-) -> Result<(Vec<Box<RawValue>>, Option<String>), Refusal> {
+    mut see: impl FnMut(Vec<Entry>) -> S,
+) -> Result<(Vec<Box<RawValue>>, Option<String>), Refusal>
+where
+    S: Future<Output = Result<Vec<Entry>, Refusal>>,
+{
     let mut shown = Vec::new();
     for part in offers.chunks(entries_max.saturating_add(1)) {
         let entries = part.iter().filter_map(|offer| {
@@ -72,7 +74,7 @@ fn fill(
                 definition: offer.definition.as_ref()?.get().to_owned(),
             })
         });
-        let left = see(entries.collect())?;
+        let left = see(entries.collect()).await?;
         shown.extend(left.into_iter().filter_map(|entry| {
             let raw = RawValue::from_string(entry.definition).ok()?;
             Some((entry.name, raw))
@@ -89,6 +91,9 @@ fn fill(
 
 #[cfg(test)]
 mod tests {
+    use std::future::ready;
+
+    use futures_util::FutureExt as _;
     use portcullis_protocol::mirrored::Mirrored;
 
     use super::*;
@@ -110,12 +115,12 @@ mod tests {
         let offers = offers(all);
         let (mut rest, mut read) = (&offers[..], String::new());
         loop {
-            let (shown, next) = fill(rest, entries_max, |entries| {
+            let filled = fill(rest, entries_max, |entries| {
                 assert!(entries.len() <= entries_max + 1, "no more at once");
                 let keep = |entry: &Entry| visible.contains(&entry.name);
-                Ok(entries.into_iter().filter(keep).collect())
-            })
-            .unwrap();
+                ready(Ok(entries.into_iter().filter(keep).collect()))
+            });
+            let (shown, next) = filled.now_or_never().unwrap().unwrap();
             read.extend(shown.iter().filter_map(|entry| entry.get().chars().nth(9)));
             let Some(next) = next else { return read };
             rest = &rest[rest.partition_point(|offer| offer.name <= next)..];
@@ -148,7 +153,9 @@ mod tests {
 
     #[test]
     fn what_a_transform_refuses_is_refused() {
-        let refused = fill(&offers("abc"), 2, |_| Err(Refusal::params("no")));
+        let offers = offers("abc");
+        let refused = fill(&offers, 2, |_| ready(Err(Refusal::params("no"))));
+        let refused = refused.now_or_never().unwrap();
         assert_eq!(refused.unwrap_err().message, "no");
     }
 }

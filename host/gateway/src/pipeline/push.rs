@@ -165,14 +165,14 @@ impl Pushes {
     }
 
     /// Tells the client which lists have changed; `None` once the session is no more.
-    pub(super) fn tell_changes(&self, edition: Edition) -> Option<()> {
+    pub(super) async fn tell_changes(&self, edition: Edition) -> Option<()> {
         let session = self.session.upgrade()?;
         let changes = session.changes(edition);
         if !changes.is_empty()
             && let Some(call) = self.call(&session)
         {
             for change in changes {
-                if downward::admit_own(&call, &change).is_ok() {
+                if downward::admit_own(&call, &change).await.is_ok() {
                     session.pushed.append_now(&change);
                 }
             }

@@ -148,7 +148,7 @@ impl Pipeline {
     /// Passes the answers on, and goes on with the reply; what was not answered is asked again.
     pub(super) async fn resume(&self, call: Permitted, paused: Paused) -> Result<Reply, Refusal> {
         let generation = Arc::clone(&call.generation);
-        let call = generation.chain.transform_call(call)?;
+        let call = generation.chain.transform_call(call).await?;
         let Paused {
             mut incoming,
             next,
@@ -286,8 +286,10 @@ impl Rounds {
             return Err(nonsense());
         };
         let call = &incoming.call;
-        let refused = refused(call, &request.method)
-            .or_else(|| downward::admit_own(call.call(), &question).err());
+        let refused = match refused(call, &request.method) {
+            Some(refusal) => Some(refusal),
+            None => downward::admit_own(call.call(), &question).await.err(),
+        };
         if let Some(refusal) = refused {
             downward::refuse(&asker, request.id, refusal.code, &refusal.message).await;
             return Err(refusal);
@@ -387,7 +389,7 @@ async fn ask_all(
         let (asker, answer) = Asker::waiting();
         let ours = downward::enlist(session, asker, "0", None).await;
         let question = rounds::as_request(&ours, request).ok_or_else(super::translate::nonsense)?;
-        downward::admit_own(call.call(), &question)?;
+        downward::admit_own(call.call(), &question).await?;
         log.append(question).await;
         waiting.push(async move { Ok((key.clone(), read_answer(answer.await.ok())?)) });
     }

@@ -85,7 +85,7 @@ pub(super) fn of_pushes(
             }
             loop {
                 let now = *edition.borrow_and_update();
-                held.0.tell_changes(now)?;
+                held.0.tell_changes(now).await?;
                 tokio::select! {
                     chunk = reader.next(keep_alive) => {
                         return Some((Ok(chunk?), (None, reader, edition, held)));
@@ -178,7 +178,7 @@ fn passing(
                 },
             };
             let last = match came {
-                Came::Message(message) => match downward::inform(&incoming, message) {
+                Came::Message(message) => match downward::inform(&incoming, message).await {
                     Some(message) => {
                         return Some((Ok(encoded(message)), Some((None, incoming, rounds))));
                     }

@@ -147,8 +147,8 @@ impl Subscription {
                 return None;
             }
             tokio::select! {
-                Ok(()) = self.edition.changed() => self.tell_changes(),
-                Some(update) = self.updates.recv() => self.tell_update(&update),
+                Ok(()) = self.edition.changed() => self.tell_changes().await,
+                Some(update) = self.updates.recv() => self.tell_update(&update).await,
                 () = ended(&self.stop, &self.call.server.gone) => {
                     self.is_over = true;
                     return Some(streams::encoded(listen::end(&self.id)));
@@ -162,7 +162,7 @@ impl Subscription {
         }
     }
 
-    fn tell_changes(&mut self) {
+    async fn tell_changes(&mut self) {
         let now = *self.edition.borrow_and_update();
         let mut methods = Vec::new();
         for (kind, (told, now)) in ListKind::ALL.into_iter().zip(self.told.iter().zip(&now)) {
@@ -170,7 +170,10 @@ impl Subscription {
             if told != now && self.filter.wants(kind) && !methods.contains(&method) {
                 methods.push(method);
                 let notification = listen::list_changed(kind, Some(&self.id));
-                if downward::admit_own(self.call.call(), &notification).is_ok() {
+                if downward::admit_own(self.call.call(), &notification)
+                    .await
+                    .is_ok()
+                {
                     self.ready.push(streams::encoded(notification));
                 }
             }
@@ -178,9 +181,9 @@ impl Subscription {
         self.told = now;
     }
 
-    fn tell_update(&mut self, update: &str) {
-        let told = downward::about(&self.call, update, &self.filter.uris)
-            .and_then(|update| listen::under(&update, &self.id).ok());
+    async fn tell_update(&mut self, update: &str) {
+        let told = downward::about(&self.call, update, &self.filter.uris).await;
+        let told = told.and_then(|update| listen::under(&update, &self.id).ok());
         self.ready.extend(told.map(streams::encoded));
     }
 }

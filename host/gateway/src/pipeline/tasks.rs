@@ -33,7 +33,7 @@ impl Pipeline {
             Refusal::params("`params.taskId` names no task of yours on this server")
         })?;
         let generation = Arc::clone(&call.generation);
-        let call = generation.chain.transform_call(call)?;
+        let call = generation.chain.transform_call(call).await?;
         let params =
             tasks::with_id(&params, &id).map_err(|err| Refusal::params(err.to_string()))?;
         let outgoing = Outgoing {

@@ -49,7 +49,7 @@ pub(super) fn may_edit(call: &Permitted, era: Era) -> bool {
 }
 
 /// A result through bridge and transforms; `None` leaves it as it is.
-pub(super) fn edit(
+pub(super) async fn edit(
     call: &Permitted,
     source: &Source,
     (id, result): (&str, &str),
@@ -66,7 +66,8 @@ pub(super) fn edit(
         true => Cow::Owned(
             call.generation
                 .chain
-                .transform_reply(call, named.into_owned())?,
+                .transform_reply(call, named.into_owned())
+                .await?,
         ),
         false => named,
     };

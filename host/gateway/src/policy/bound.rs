@@ -1,11 +1,12 @@
 //! One binding in a chain: its hooks, its selector, its failure mode, its metrics.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
 use portcullis_sandbox::{
     BindError, Binding, BindingSettings, CallView, Candidate, Edit, Entry, Failure, Hook,
-    HookResult, Identity, Plugin, ReplyView,
+    HookResult, Identity, Plugin, ReplyView, WaitingBinding,
 };
 use tracing::warn;
 
@@ -138,10 +139,31 @@ impl Binder for Sandboxed {
     }
 }
 
+/// What a binding runs.
+#[derive(Clone)]
+pub enum Runs {
+    /// Hooks that answer on the calling thread.
+    Now(Arc<dyn Hooks>),
+    /// Hooks to wait for.
+    Later(Arc<WaitingBinding>),
+}
+
+impl Runs {
+    fn hooks(&self) -> &[Hook] {
+        match self {
+            Self::Now(hooks) => hooks.hooks(),
+            Self::Later(binding) => binding.plugin().hooks(),
+        }
+    }
+}
+
+/// A hook that is waited for.
+pub(super) type Later<'a, T> = Pin<Box<dyn Future<Output = HookResult<T>> + Send + 'a>>;
+
 /// A binding as the chain holds it.
 pub struct Bound {
     name: String,
-    hooks: Arc<dyn Hooks>,
+    hooks: Runs,
     on_failure: OnFailure,
     selector: Selector,
     metrics: [Option<HookMetrics>; Hook::ALL.len()],
@@ -152,7 +174,7 @@ impl Bound {
     #[must_use]
     pub fn new(
         (tenant, name, label): (&str, &str, &str),
-        hooks: Arc<dyn Hooks>,
+        hooks: Runs,
         (on_failure, selector): (OnFailure, Selector),
         metrics: &Metrics,
     ) -> Self {
@@ -214,17 +236,41 @@ impl Bound {
         self.metrics.get(hook.place()).and_then(Option::as_ref)
     }
 
-    /// Runs one hook: measures it, and turns its denial or failure into a refusal.
+    /// Runs one hook: measures it, and turns its denial or failure into a refusal. One that answers at once is a plain
+    /// call, and there is nothing to wait for.
     ///
     /// `Ok(None)` is a hook that failed and that the binding lets fail.
-    pub(super) fn run<T>(
-        &self,
+    pub(super) async fn run<'a, T>(
+        &'a self,
         hook: Hook,
         call: &Call,
-        run: impl FnOnce(&dyn Hooks) -> HookResult<T>,
+        now: impl FnOnce(&dyn Hooks) -> HookResult<T>,
+        later: impl FnOnce(&'a WaitingBinding) -> Later<'a, T>,
     ) -> Result<Option<T>, Refusal> {
         let started = Instant::now();
-        let outcome = call.request_id.scope(|| run(self.hooks.as_ref()));
+        let outcome = self.ask(call, now, later).await;
+        self.settle((hook, started), call, outcome)
+    }
+
+    /// What the hook itself says.
+    pub(super) async fn ask<'a, T>(
+        &'a self,
+        call: &Call,
+        now: impl FnOnce(&dyn Hooks) -> HookResult<T>,
+        later: impl FnOnce(&'a WaitingBinding) -> Later<'a, T>,
+    ) -> HookResult<T> {
+        match &self.hooks {
+            Runs::Now(hooks) => call.request_id.scope(|| now(hooks.as_ref())),
+            Runs::Later(binding) => call.request_id.follow(later(binding)).await,
+        }
+    }
+
+    fn settle<T>(
+        &self,
+        (hook, started): (Hook, Instant),
+        call: &Call,
+        outcome: HookResult<T>,
+    ) -> Result<Option<T>, Refusal> {
         if let Some(metrics) = self.metrics(hook) {
             let took = started.elapsed();
             metrics.record(&outcome, took);

@@ -1,4 +1,6 @@
 //! The chain itself: for each step of the walk, the bindings that take part in it, in order.
+//!
+//! Every step can be awaited. It is over when it is first polled, unless a binding in it waits for something.
 
 use std::sync::Arc;
 
@@ -62,15 +64,19 @@ impl Chain {
     ///
     /// # Errors
     /// 401 when nobody recognises the caller and the chain does not let anonymous callers through.
-    pub fn authenticate(&self, call: &Arc<Call>) -> Result<Arc<Identity>, Refusal> {
+    pub async fn authenticate(&self, call: &Arc<Call>) -> Result<Arc<Identity>, Refusal> {
         if let Some(tally) = call.tally() {
             tally.call();
         }
         let view: Arc<dyn CallView> = Arc::<Call>::clone(call);
         for bound in self.bindings(Hook::Authenticate) {
-            if let Some(Some(identity)) =
-                bound.run(Hook::Authenticate, call, |hooks| hooks.authenticate(&view))?
-            {
+            let answer = bound.run(
+                Hook::Authenticate,
+                call,
+                |hooks| hooks.authenticate(&view),
+                |waits| Box::pin(waits.authenticate(&view)),
+            );
+            if let Some(Some(identity)) = answer.await? {
                 return Ok(identity);
             }
         }
@@ -90,10 +96,16 @@ impl Chain {
     ///
     /// # Errors
     /// The first denial, or the failure of a binding that fails closed.
-    pub fn admit(&self, call: Arc<Call>) -> Result<Permitted, Refusal> {
+    pub async fn admit(&self, call: Arc<Call>) -> Result<Permitted, Refusal> {
         let view: Arc<dyn CallView> = Arc::<Call>::clone(&call);
         for bound in self.step(Hook::Admit, &call) {
-            bound.run(Hook::Admit, &call, |hooks| hooks.admit(&view))?;
+            let answer = bound.run(
+                Hook::Admit,
+                &call,
+                |hooks| hooks.admit(&view),
+                |waits| Box::pin(waits.admit(&view)),
+            );
+            answer.await?;
         }
         Ok(Permitted(call))
     }
@@ -108,16 +120,20 @@ impl Chain {
     ///
     /// # Errors
     /// As [`Chain::admit`].
-    pub fn route(
+    pub async fn route(
         &self,
         call: &Permitted,
         candidates: &[Candidate],
     ) -> Result<Option<usize>, Refusal> {
         let view: Arc<dyn CallView> = Arc::<Call>::clone(call.call());
         for bound in self.step(Hook::Route, call) {
-            if let Some(Some(choice)) =
-                bound.run(Hook::Route, call, |hooks| hooks.route(&view, candidates))?
-            {
+            let answer = bound.run(
+                Hook::Route,
+                call,
+                |hooks| hooks.route(&view, candidates),
+                |waits| Box::pin(waits.route(&view, candidates)),
+            );
+            if let Some(Some(choice)) = answer.await? {
                 return Ok(Some(choice));
             }
         }
@@ -128,13 +144,17 @@ impl Chain {
     ///
     /// # Errors
     /// As [`Chain::admit`].
-    pub fn transform_call(&self, mut call: Permitted) -> Result<Permitted, Refusal> {
+    pub async fn transform_call(&self, mut call: Permitted) -> Result<Permitted, Refusal> {
         for bound in self.step(Hook::TransformCall, &call.0.clone()) {
             let view: Arc<dyn CallView> = Arc::<Call>::clone(call.call());
-            if let Some(Some(arguments)) = bound.run(Hook::TransformCall, &call, |hooks| {
-                hooks.transform_call(&view)
-            })? {
-                call = self.admit(Arc::new(call.with_arguments(arguments)))?;
+            let answer = bound.run(
+                Hook::TransformCall,
+                &call,
+                |hooks| hooks.transform_call(&view),
+                |waits| Box::pin(waits.transform_call(&view)),
+            );
+            if let Some(Some(arguments)) = answer.await? {
+                call = self.admit(Arc::new(call.with_arguments(arguments))).await?;
             }
         }
         Ok(call)
@@ -161,14 +181,22 @@ impl Chain {
     ///
     /// # Errors
     /// As [`Chain::admit`].
-    pub fn transform_reply(&self, call: &Permitted, result: String) -> Result<String, Refusal> {
+    pub async fn transform_reply(
+        &self,
+        call: &Permitted,
+        result: String,
+    ) -> Result<String, Refusal> {
         let view: Arc<dyn CallView> = Arc::<Call>::clone(call.call());
         let mut reply = Arc::new(Reply::new(result));
         for bound in self.step(Hook::TransformReply, call) {
             let seen: Arc<dyn ReplyView> = Arc::<Reply>::clone(&reply);
-            if let Some(Some(changed)) = bound.run(Hook::TransformReply, call, |hooks| {
-                hooks.transform_reply(&view, &seen)
-            })? {
+            let answer = bound.run(
+                Hook::TransformReply,
+                call,
+                |hooks| hooks.transform_reply(&view, &seen),
+                |waits| Box::pin(waits.transform_reply(&view, &seen)),
+            );
+            if let Some(Some(changed)) = answer.await? {
                 reply = Arc::new(Reply::new(changed));
             }
         }
@@ -179,17 +207,20 @@ impl Chain {
     ///
     /// # Errors
     /// As [`Chain::admit`].
-    pub fn transform_listing(
+    pub async fn transform_listing(
         &self,
         call: &Permitted,
         mut entries: Vec<Entry>,
     ) -> Result<Vec<Entry>, Refusal> {
         let view: Arc<dyn CallView> = Arc::<Call>::clone(call.call());
         for bound in self.step(Hook::TransformListing, call) {
-            let edits = bound.run(Hook::TransformListing, call, |hooks| {
-                hooks.transform_listing(&view, &entries)
-            })?;
-            if let Some(edits) = edits {
+            let answer = bound.run(
+                Hook::TransformListing,
+                call,
+                |hooks| hooks.transform_listing(&view, &entries),
+                |waits| Box::pin(waits.transform_listing(&view, &entries)),
+            );
+            if let Some(edits) = answer.await? {
                 entries = entries
                     .into_iter()
                     .zip(edits)

@@ -81,8 +81,7 @@ struct Refused;
 
 impl Chain {
     /// Explains a call. It runs guests on this thread, like the walk.
-    #[must_use]
-    pub fn explain(&self, call: Arc<Call>, premises: Premises) -> Explanation {
+    pub async fn explain(&self, call: Arc<Call>, premises: Premises) -> Explanation {
         let mut walk = Walk {
             chain: self,
             steps: Vec::new(),
@@ -90,7 +89,7 @@ impl Chain {
         };
         let before = call.message.arguments.clone();
         let (mut call, mut result) = (call, None);
-        let passed = walk.all(&mut call, premises, &mut result).is_ok();
+        let passed = walk.all(&mut call, premises, &mut result).await.is_ok();
         let after = call.message.arguments.as_deref();
         let changed = after.filter(|after| Some(*after) != before.as_deref());
         let read = |text: &str| serde_json::from_str(text).ok();
@@ -106,7 +105,7 @@ impl Chain {
 }
 
 impl Walk<'_> {
-    fn all(
+    async fn all(
         &mut self,
         call: &mut Arc<Call>,
         premises: Premises,
@@ -114,23 +113,28 @@ impl Walk<'_> {
     ) -> Result<(), Refused> {
         let identity = match premises.identity {
             Some(identity) => Arc::new(identity),
-            None => self.authenticate(call)?,
+            None => self.authenticate(call).await?,
         };
         call.identity.get_or_init(|| identity);
         call.recall_offer();
-        self.admit(call)?;
-        self.route(call, &premises.candidates)?;
-        self.transform_call(call)?;
+        self.admit(call).await?;
+        self.route(call, &premises.candidates).await?;
+        self.transform_call(call).await?;
         if let Some(json) = premises.result {
-            *result = self.transform_reply(call, json)?;
+            *result = self.transform_reply(call, json).await?;
         }
         Ok(())
     }
 
-    fn authenticate(&mut self, call: &Arc<Call>) -> Result<Arc<Identity>, Refused> {
+    async fn authenticate(&mut self, call: &Arc<Call>) -> Result<Arc<Identity>, Refused> {
         let view: Arc<dyn CallView> = Arc::<Call>::clone(call);
         for bound in self.chain.bindings(Hook::Authenticate) {
-            let (answer, took) = timed(|| bound.hooks().authenticate(&view));
+            let asked = bound.ask(
+                call,
+                |hooks| hooks.authenticate(&view),
+                |waits| Box::pin(waits.authenticate(&view)),
+            );
+            let (answer, took) = timed(asked).await;
             let step = (Hook::Authenticate, bound.as_ref(), took);
             if let Some(Some(identity)) = self.judge(step, answer)? {
                 let subject = Some(identity.subject.clone());
@@ -152,11 +156,16 @@ impl Walk<'_> {
         })
     }
 
-    fn admit(&mut self, call: &Arc<Call>) -> Result<(), Refused> {
+    async fn admit(&mut self, call: &Arc<Call>) -> Result<(), Refused> {
         let view: Arc<dyn CallView> = Arc::<Call>::clone(call);
         for bound in self.chain.bindings(Hook::Admit) {
             if self.selects(Hook::Admit, bound, call) {
-                let (answer, took) = timed(|| bound.hooks().admit(&view));
+                let asked = bound.ask(
+                    call,
+                    |hooks| hooks.admit(&view),
+                    |waits| Box::pin(waits.admit(&view)),
+                );
+                let (answer, took) = timed(asked).await;
                 let step = (Hook::Admit, bound.as_ref(), took);
                 if self.judge(step, answer)?.is_some() {
                     self.note(step, ("passed", None, None));
@@ -166,14 +175,19 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn route(&mut self, call: &Arc<Call>, candidates: &[Candidate]) -> Result<(), Refused> {
+    async fn route(&mut self, call: &Arc<Call>, candidates: &[Candidate]) -> Result<(), Refused> {
         if candidates.is_empty() {
             return Ok(());
         }
         let view: Arc<dyn CallView> = Arc::<Call>::clone(call);
         for bound in self.chain.bindings(Hook::Route) {
             if self.selects(Hook::Route, bound, call) {
-                let (answer, took) = timed(|| bound.hooks().route(&view, candidates));
+                let asked = bound.ask(
+                    call,
+                    |hooks| hooks.route(&view, candidates),
+                    |waits| Box::pin(waits.route(&view, candidates)),
+                );
+                let (answer, took) = timed(asked).await;
                 let step = (Hook::Route, bound.as_ref(), took);
                 match self.judge(step, answer)? {
                     Some(Some(place)) => {
@@ -190,19 +204,24 @@ impl Walk<'_> {
     }
 
     /// What changed is admitted again, as on the walk.
-    fn transform_call(&mut self, call: &mut Arc<Call>) -> Result<(), Refused> {
+    async fn transform_call(&mut self, call: &mut Arc<Call>) -> Result<(), Refused> {
         for bound in self.chain.bindings(Hook::TransformCall) {
             if !self.selects(Hook::TransformCall, bound, call) {
                 continue;
             }
             let view: Arc<dyn CallView> = Arc::<Call>::clone(call);
-            let (answer, took) = timed(|| bound.hooks().transform_call(&view));
+            let asked = bound.ask(
+                call,
+                |hooks| hooks.transform_call(&view),
+                |waits| Box::pin(waits.transform_call(&view)),
+            );
+            let (answer, took) = timed(asked).await;
             let step = (Hook::TransformCall, bound.as_ref(), took);
             match self.judge(step, answer)? {
                 Some(Some(arguments)) => {
                     self.note(step, ("changed", None, None));
                     *call = Arc::new(call.with_arguments(arguments));
-                    self.admit(call)?;
+                    self.admit(call).await?;
                 }
                 Some(None) => self.note(step, ("passed", None, None)),
                 None => {}
@@ -211,7 +230,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn transform_reply(
+    async fn transform_reply(
         &mut self,
         call: &Arc<Call>,
         json: String,
@@ -223,7 +242,12 @@ impl Walk<'_> {
                 continue;
             }
             let seen: Arc<dyn ReplyView> = Arc::<Reply>::clone(&reply);
-            let (answer, took) = timed(|| bound.hooks().transform_reply(&view, &seen));
+            let asked = bound.ask(
+                call,
+                |hooks| hooks.transform_reply(&view, &seen),
+                |waits| Box::pin(waits.transform_reply(&view, &seen)),
+            );
+            let (answer, took) = timed(asked).await;
             let step = (Hook::TransformReply, bound.as_ref(), took);
             match self.judge(step, answer)? {
                 Some(Some(changed)) => {
@@ -290,8 +314,8 @@ impl Walk<'_> {
     }
 }
 
-fn timed<T>(hook: impl FnOnce() -> T) -> (T, Duration) {
+async fn timed<T>(hook: impl Future<Output = T>) -> (T, Duration) {
     let started = Instant::now();
-    let answer = hook();
+    let answer = hook.await;
     (answer, started.elapsed())
 }

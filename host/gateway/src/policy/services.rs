@@ -1,8 +1,8 @@
 //! Policy services: what the host does for guests, answered from memory.
 //!
 //! Before it: the sandbox, on behalf of one binding. After it: `state` for counters and values, and tasks in the
-//! background that fetch issuers' keys. It never waits for anything, it never hands a key or a secret to a guest,
-//! and it never answers one tenant from what another registered.
+//! background that fetch issuers' keys. It never waits for anything but guests' own requests to other hosts, it never hands
+//! a key or a secret to a guest, and it never answers one tenant from what another registered.
 
 mod binding;
 mod error;
@@ -11,6 +11,7 @@ mod jwks;
 mod jwt;
 mod keys;
 mod metrics;
+mod outbound;
 mod tenant;
 mod trial;
 
@@ -20,24 +21,26 @@ mod tests;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use portcullis_sandbox::{Scope, Services};
+use portcullis_sandbox::{Outside, Scope, Services};
 use prometheus::Registry;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::model::{IssuerSpec, KeyRecord};
+use crate::model::{HttpGrant, IssuerSpec, KeyRecord};
 use crate::state::StateRoom;
 use binding::BindingServices;
 use jwks::JwksPool;
 use jwt::Issuers;
 use keys::KeyTable;
 use metrics::GuestMetrics;
+use outbound::OutboundRoom;
 use trial::TrialServices;
 
 pub use error::{IssuerProblem, TenantServicesError};
 pub use jwks::JwksTiming;
 pub use jwt::LEEWAY_S;
+pub use outbound::InvalidAllowance;
 pub use tenant::TenantServices;
 pub use trial::TrialLog;
 
@@ -62,6 +65,7 @@ pub struct SharedServices {
     state: Arc<StateRoom>,
     metrics: GuestMetrics,
     jwks: JwksPool,
+    outbound: OutboundRoom,
     /// By tenant: generations with the same issuers share their keys and their verified tokens.
     issuers: Mutex<HashMap<String, Weak<Issuers>>>,
 }
@@ -84,6 +88,7 @@ impl SharedServices {
         Ok(Arc::new(Self {
             state,
             metrics: GuestMetrics::register(&registry)?,
+            outbound: OutboundRoom::new((runtime.clone(), tracker.clone()), &registry)?,
             jwks: JwksPool::new(
                 jwks::Spawner {
                     runtime,
@@ -157,6 +162,14 @@ impl SharedServices {
             state: self.state.plugin_state(&scope.tenant, &scope.plugin),
             metrics: self.metrics.plugin(&scope.tenant, &scope.plugin),
         }
+    }
+
+    /// What the guests of one binding may send to other hosts.
+    ///
+    /// # Errors
+    /// What is wrong with the grant.
+    pub fn outbound(&self, grant: &HttpGrant) -> Result<Arc<dyn Outside>, InvalidAllowance> {
+        Ok(Arc::new(self.outbound.of_binding(grant)?))
     }
 
     /// Lets go of the counters, values and metrics of a tenant that was deleted.

@@ -74,7 +74,12 @@ pub async fn find(call: &Permitted, tracker: &TaskTracker) -> Result<Route, Refu
         .map(|mount| mount.replicas.as_slice())
         .unwrap_or_default();
     let chosen = match call.generation.chain.routes(call) {
-        true => call.generation.chain.route(call, &candidates(replicas))?,
+        true => {
+            call.generation
+                .chain
+                .route(call, &candidates(replicas))
+                .await?
+        }
         false => None,
     };
     let upstream = match chosen {

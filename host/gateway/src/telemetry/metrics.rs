@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
-use portcullis_sandbox::{Binding, Hook, HookResult};
+use portcullis_sandbox::{Hook, HookResult, Pooled};
 use prometheus::{Encoder, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use super::timed::{Timed, TimedOpts, TimedVec};
@@ -99,7 +99,7 @@ pub struct Metrics {
     pub connections: IntGauge,
     /// WebSockets that have ended, by the code of RFC 6455: 1000 where the client closed it.
     pub websocket_closes: IntCounterVec,
-    bindings: Mutex<Vec<Weak<Binding>>>,
+    bindings: Mutex<Vec<Weak<dyn Pooled>>>,
 }
 
 impl Metrics {
@@ -185,10 +185,11 @@ impl Metrics {
     }
 
     /// Shows a binding's pool for as long as it lives.
-    pub fn watch(&self, binding: &Arc<Binding>) {
+    pub fn watch<P: Pooled + 'static>(&self, binding: &Arc<P>) {
+        let binding: Weak<dyn Pooled> = Arc::<P>::downgrade(binding);
         let mut bindings = self.bindings.lock().unwrap_or_else(PoisonError::into_inner);
         bindings.retain(|binding| binding.strong_count() > 0);
-        bindings.push(Arc::downgrade(binding));
+        bindings.push(binding);
     }
 
     fn collect_pools(&self) {

@@ -1,10 +1,11 @@
 //! A name for one request, in logs and in the reply's `x-request-id`.
 //!
-//! Hooks are synchronous and run on the thread that called them, so a thread-local tells a guest's log line which
-//! request it belongs to without a lock or an allocation.
+//! A hook runs on one thread at a time, so a thread-local tells a guest's log line which request it belongs to without a
+//! lock or an allocation.
 
 use std::cell::Cell;
 use std::fmt;
+use std::pin::Pin;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -32,6 +33,11 @@ impl RequestId {
         let value = hook();
         CURRENT.set(before);
         value
+    }
+
+    /// The same for a hook that may be set aside, and go on on another thread.
+    pub async fn follow<T>(self, mut hook: Pin<Box<dyn Future<Output = T> + Send + '_>>) -> T {
+        std::future::poll_fn(|cx| self.scope(|| hook.as_mut().poll(cx))).await
     }
 
     /// The request that this thread runs a hook for.

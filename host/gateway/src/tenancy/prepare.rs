@@ -2,11 +2,13 @@
 //!
 //! Everything that can be wrong with a tenant's state is found here, before anything is replaced.
 
+mod grants;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis_sandbox::{BindError, BindingSettings, Grant, InstanceClass, Scope};
+use portcullis_sandbox::{BindError, BindingSettings, InstanceClass, PluginClass, Scope};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
@@ -14,8 +16,10 @@ use crate::model::{
     self, BindingSpec, ChainSpec, RunningRollout, ServerSpec, Strategy, TenantState,
 };
 use crate::policy::services::{TenantServices, TrialLog};
-use crate::policy::{Bound, Chain};
+use crate::policy::{Bound, Chain, Runs};
 use crate::router::CatalogueCell;
+
+use grants::Granted;
 
 use super::registry::Workshop;
 use super::{Endpoint, Generation, Mount, Rollout, Samples, Server};
@@ -205,7 +209,7 @@ async fn generation(
             return Err(PrepareError::new(format!("{at}/name"), message));
         }
         let owner = (tenant, services, stage);
-        bindings.push(Arc::new(bind(workshop, owner, spec, &at)?));
+        bindings.push(Arc::new(bind(workshop, owner, spec, &at).await?));
         // Compiled code is only loaded here, but `configure` runs guests: let the runtime breathe in between.
         tokio::task::yield_now().await;
     }
@@ -217,7 +221,7 @@ async fn generation(
     }))
 }
 
-fn bind(
+async fn bind(
     workshop: &Workshop,
     (tenant, services, stage): (&str, &Arc<TenantServices>, Stage<'_>),
     spec: &BindingSpec,
@@ -241,13 +245,18 @@ fn bind(
         plugin: stage.scope(&shelved.info.name),
         binding: name.to_owned(),
     };
-    let limits = &spec.limits;
+    let class = shelved.plugin.class();
+    let (granted, limits) = (Granted::of(spec, at)?, &spec.limits);
+    let (deadline_ms, deadline_ms_max) = match class {
+        PluginClass::Fast => (workshop.deadline_ms, 1_000),
+        PluginClass::Waiting => (workshop.waiting_deadline_ms, 30_000),
+    };
     let settings = BindingSettings {
         config: spec.config.to_string(),
-        grants: grants(spec, at)?,
+        grants: granted.names(),
         deadline_ms: within(
-            limits.deadline_ms.unwrap_or(workshop.deadline_ms),
-            1..=1_000,
+            limits.deadline_ms.unwrap_or(deadline_ms),
+            1..=deadline_ms_max,
             &format!("{at}/limits/deadline_ms"),
         )?,
         memory_bytes_max: within(
@@ -270,34 +279,32 @@ fn bind(
         },
         scope,
     };
-    let hooks = workshop
-        .binder
-        .bind(&shelved.plugin, settings)
-        .map_err(|err| match err {
-            BindError::Ungranted(_) => PrepareError::new(format!("{at}/grants"), err.to_string()),
-            BindError::Config(_) => PrepareError::new(format!("{at}/config"), err.to_string()),
-            BindError::Start(_) => PrepareError::new(format!("{at}/plugin"), err.to_string()),
-        })?;
+    let bound = match class {
+        PluginClass::Fast => {
+            let bound = workshop.binder.bind(&shelved.plugin, settings);
+            bound.map(Runs::Now)
+        }
+        PluginClass::Waiting => {
+            let settings = granted.waiting(workshop, (tenant, stage), settings)?;
+            let bound = shelved.plugin.bind_waiting(settings).await;
+            bound.map(|bound| Runs::Later(Arc::new(bound)))
+        }
+    };
+    let hooks = bound.map_err(|err| {
+        let field = match err {
+            BindError::Ungranted(_) | BindError::Folder(_) => "grants",
+            BindError::Config(_) => "config",
+            BindError::Start(_) | BindError::Class(_) => "plugin",
+        };
+        PrepareError::new(format!("{at}/{field}"), err.to_string())
+    })?;
+    if let Runs::Later(binding) = &hooks {
+        workshop.metrics.watch(binding);
+    }
     let how = (spec.on_failure, spec.select.clone());
     let label = stage.label(name);
     let names = (tenant, name, label.as_str());
     Ok(Bound::new(names, hooks, how, &workshop.metrics))
-}
-
-fn grants(spec: &BindingSpec, at: &str) -> Result<BTreeSet<Grant>, PrepareError> {
-    let known = || Grant::ALL.map(Grant::name).join("`, `");
-    spec.grants
-        .iter()
-        .enumerate()
-        .map(|(index, name)| {
-            Grant::parse(name).ok_or_else(|| {
-                PrepareError::new(
-                    format!("{at}/grants/{index}"),
-                    format!("`{name}` is no grant; use some of `{}`", known()),
-                )
-            })
-        })
-        .collect()
 }
 
 fn within<T: PartialOrd + std::fmt::Display>(

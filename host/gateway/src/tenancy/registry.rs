@@ -2,6 +2,7 @@
 //!
 //! Readers load one pointer and look up one name. Writers, the admin plane's changes, copy the table aside.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
@@ -38,6 +39,10 @@ pub struct Workshop {
     pub catalogue: CatalogueTiming,
     /// Deadline of a hook whose binding names none, in milliseconds.
     pub deadline_ms: u32,
+    /// The same for a plugin that waits.
+    pub waiting_deadline_ms: u32,
+    /// Where the folders of plugins are.
+    pub plugin_files_dir: PathBuf,
     /// Memory of an instance whose binding says nothing, in bytes.
     pub memory_bytes_max: u64,
     /// Where candidates are compared with live chains.

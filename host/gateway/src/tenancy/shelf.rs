@@ -21,7 +21,10 @@ pub struct PluginInfo {
     pub description: String,
     /// Hooks that it exports: `authenticate`, `admit`, `route`, `transform-call`, `transform-reply`, `transform-listing`.
     pub hooks: Vec<String>,
-    /// Grants that a binding must give for what it imports: `quota`, `jwt`, `keys`, `state`, `metrics`.
+    /// How its hooks run: `fast`, answered from memory, or `waiting`, set aside while it waits for other hosts, for files or
+    /// for WASI.
+    pub class: String,
+    /// Grants that a binding must give for what it imports: `quota`, `jwt`, `keys`, `state`, `metrics`, `random`, `http`, `fs`.
     pub grants: Vec<String>,
     /// JSON Schema of its configuration.
     #[schema(value_type = Object)]
@@ -151,6 +154,7 @@ fn shelve(plugin: Arc<Plugin>) -> Result<Shelved, PluginRefused> {
             .map(Hook::name)
             .map(str::to_owned)
             .collect(),
+        class: plugin.class().name().to_owned(),
         grants: plugin
             .grants()
             .iter()

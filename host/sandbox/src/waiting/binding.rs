@@ -11,7 +11,7 @@ use wasmtime::component::Resource;
 use super::WaitingPre;
 use super::fs::{Folder, FolderGrant};
 use super::guest::{Surroundings, WaitingGuest};
-use super::http::Outside;
+use super::http::{Nowhere, Outside};
 use crate::answer;
 use crate::binding::{BindError, BindingSettings, InstanceClass, refused_again};
 use crate::guest::GuestLimits;
@@ -30,8 +30,8 @@ const IDLE_MAX: usize = 64;
 pub struct WaitingSettings {
     /// As for others. The deadline is one on the clock, in which also waits for a place count.
     pub binding: BindingSettings,
-    /// Sends what its guests ask for.
-    pub outside: Arc<dyn Outside>,
+    /// Sends what its guests ask for, where `http` is granted.
+    pub outside: Option<Arc<dyn Outside>>,
     /// The folder that is granted.
     pub folder: Option<FolderGrant>,
 }
@@ -98,7 +98,7 @@ impl WaitingBinding {
             plugin: Arc::clone(plugin),
             scope: Arc::new(settings.scope),
             services: settings.services,
-            outside,
+            outside: outside.unwrap_or_else(|| Arc::new(Nowhere)),
             folder,
             config: settings.config,
             limits,

@@ -7,8 +7,27 @@
 
 use std::path::Path;
 
+use wasi_preview1_component_adapter_provider::{
+    WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
+};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
+
+/// Takes from counters.
+#[allow(dead_code, reason = "each test binary uses some of these")]
+pub const QUOTA: &str =
+    r#"(import "portcullis:policy/quota@0.1.0" "take" (func $take (param i32 i32 i32)))"#;
+/// Sends a request: method, URL, headers, body, timeout, and where the response goes.
+#[allow(dead_code, reason = "each test binary uses some of these")]
+pub const HTTP: &str = r#"(import "portcullis:policy/http@0.1.0" "send"
+    (func $send (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))"#;
+/// Passes what got a response and traps otherwise.
+#[allow(dead_code, reason = "each test binary uses some of these")]
+pub const SENDS: &str = r#"(call $send (i32.const 16) (i32.const 7) (i32.const 32) (i32.const 5)
+        (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
+        (i32.const 512))
+    (if (i32.load8_u (i32.const 512)) (then (unreachable)))
+    (call $drop (local.get 0)) (i32.store8 (i32.const 320) (i32.const 0)) (i32.const 320)"#;
 
 /// A guest that exports `lifecycle` and `admit`; each body is WAT.
 pub struct Guest {
@@ -18,8 +37,12 @@ pub struct Guest {
     pub configure: String,
     /// Gets the call's handle as local 0, leaves a pointer to a `result<_, denial>`.
     pub admit: String,
-    /// Whether it imports `quota`.
-    pub uses_quota: bool,
+    /// What it imports beside `types` and `clock`.
+    pub imports: &'static str,
+    /// Gets align and size of what the host hands over as locals 2 and 3, leaves where it goes.
+    pub realloc: &'static str,
+    /// Pages of memory to begin with.
+    pub pages: u32,
     /// Further fields of the module.
     pub more: String,
 }
@@ -43,7 +66,9 @@ impl Guest {
                 .into(),
             configure: "(i32.store8 (i32.const 320) (i32.const 0)) (i32.const 320)".into(),
             admit: body.into(),
-            uses_quota: false,
+            imports: "",
+            realloc: "(i32.const 4096)",
+            pages: 1,
             more: String::new(),
         }
     }
@@ -53,25 +78,21 @@ impl Guest {
             describe,
             configure,
             admit,
-            uses_quota,
+            imports,
+            realloc,
+            pages,
             more,
         } = self;
-        let quota = match uses_quota {
-            true => {
-                r#"(import "portcullis:policy/quota@0.1.0" "take" (func $take (param i32 i32 i32)))"#
-            }
-            false => "",
-        };
         format!(
             r#"(module
                 (import "portcullis:policy/types@0.1.0" "[resource-drop]call" (func $drop (param i32)))
                 (import "portcullis:policy/clock@0.1.0" "now-ms" (func $now (result i64)))
-                {quota}
-                (memory (export "memory") 1)
+                {imports}
+                (memory (export "memory") {pages})
                 (data (i32.const 16) "hostile") (data (i32.const 32) "1.0.0") (data (i32.const 48) "{{}}")
                 (func $text (param i32 i32 i32)
                     (i32.store (local.get 0) (local.get 1)) (i32.store offset=4 (local.get 0) (local.get 2)))
-                (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 4096))
+                (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) {realloc})
                 (func (export "portcullis:policy/lifecycle@0.1.0#describe") (result i32) {describe})
                 (func (export "portcullis:policy/lifecycle@0.1.0#configure") (param i32 i32) (result i32) {configure})
                 (func $admit (export "portcullis:policy/admit@0.1.0#admit") (param i32) (result i32) {admit})
@@ -85,7 +106,7 @@ pub fn core(wat: &str) -> Vec<u8> {
     wat::parse_str(wat).unwrap()
 }
 
-/// A component's bytes.
+/// A component's bytes. What it imports of WASI 0.1 it has of WASI 0.2, as from most toolchains.
 pub fn component(guest: &Guest) -> Vec<u8> {
     let mut resolve = Resolve::default();
     let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit");
@@ -95,6 +116,11 @@ pub fn component(guest: &Guest) -> Vec<u8> {
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
     ComponentEncoder::default()
         .module(&module)
+        .unwrap()
+        .adapter(
+            WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME,
+            WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
+        )
         .unwrap()
         .validate(true)
         .encode()

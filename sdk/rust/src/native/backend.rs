@@ -181,3 +181,37 @@ pub(crate) mod metrics {
         super::super::host().metrics_observe(name, value, labels);
     }
 }
+
+pub(crate) mod random {
+    pub(crate) fn bytes(len: u32) -> Vec<u8> {
+        super::super::host().random_bytes(len)
+    }
+}
+
+pub(crate) mod http {
+    use crate::http::{Error, Request, Response};
+
+    pub(crate) fn send(request: &Request) -> Result<Response, Error> {
+        super::super::host().http_send(request)
+    }
+}
+
+pub(crate) mod fs {
+    use crate::fs::{Entry, Error};
+
+    pub(crate) fn read(path: &str) -> Result<Vec<u8>, Error> {
+        super::super::host().fs_read(path)
+    }
+
+    pub(crate) fn write(path: &str, data: &[u8]) -> Result<(), Error> {
+        super::super::host().fs_write(path, data)
+    }
+
+    pub(crate) fn remove(path: &str) -> Result<(), Error> {
+        super::super::host().fs_remove(path)
+    }
+
+    pub(crate) fn entries(path: &str) -> Result<Vec<Entry>, Error> {
+        super::super::host().fs_entries(path)
+    }
+}

@@ -1,7 +1,7 @@
 //! The double itself: a settable clock, real quota arithmetic, and a memory of everything that it was told.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 
@@ -9,6 +9,7 @@ use crate::Identity;
 use crate::logging::Level;
 use crate::native;
 use crate::quota::{Request, Verdict};
+use crate::{fs, http};
 
 use super::gcra::Gcra;
 
@@ -33,6 +34,10 @@ struct State {
     kept: RefCell<HashMap<String, Kept>>,
     counts: RefCell<Vec<Sample<u64>>>,
     samples: RefCell<Vec<Sample<f64>>>,
+    sent: RefCell<Vec<http::Request>>,
+    responses: RefCell<VecDeque<Result<http::Response, http::Error>>>,
+    files: RefCell<BTreeMap<String, Vec<u8>>>,
+    random: Cell<u8>,
 }
 
 impl Host {
@@ -70,6 +75,38 @@ impl Host {
             .keys
             .borrow_mut()
             .insert(presented.to_owned(), identity);
+        self
+    }
+
+    /// What the next request is answered with. Each answer serves once, in order; a request without one is denied.
+    #[must_use]
+    pub fn respond(self, answer: Result<http::Response, http::Error>) -> Self {
+        self.0.responses.borrow_mut().push_back(answer);
+        self
+    }
+
+    /// A response with JSON text to the next request.
+    #[must_use]
+    pub fn respond_json(self, status: u16, body: &str) -> Self {
+        self.respond(Ok(http::Response {
+            status,
+            headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+            body: body.as_bytes().to_vec(),
+        }))
+    }
+
+    /// Every request that was sent, in order.
+    pub fn sent(&self) -> Vec<http::Request> {
+        self.0.sent.borrow().clone()
+    }
+
+    /// Puts a file into the granted folder.
+    #[must_use]
+    pub fn file(self, path: &str, data: &[u8]) -> Self {
+        self.0
+            .files
+            .borrow_mut()
+            .insert(path.to_owned(), data.to_vec());
         self
     }
 
@@ -152,6 +189,57 @@ impl native::Host for State {
         self.kept.borrow_mut().remove(key);
     }
 
+    /// The same bytes in every test.
+    fn random_bytes(&self, len: u32) -> Vec<u8> {
+        let next = |_| {
+            let byte = self.random.get();
+            self.random.set(byte.wrapping_add(1));
+            byte
+        };
+        (0..len).map(next).collect()
+    }
+
+    fn http_send(&self, request: &http::Request) -> Result<http::Response, http::Error> {
+        self.sent.borrow_mut().push(request.clone());
+        let answer = self.responses.borrow_mut().pop_front();
+        answer.unwrap_or_else(|| Err(http::Error::Denied("no answer was prepared".to_owned())))
+    }
+
+    fn fs_read(&self, path: &str) -> Result<Vec<u8>, fs::Error> {
+        let files = self.files.borrow();
+        files.get(path).cloned().ok_or(fs::Error::NotFound)
+    }
+
+    fn fs_write(&self, path: &str, data: &[u8]) -> Result<(), fs::Error> {
+        self.files
+            .borrow_mut()
+            .insert(path.to_owned(), data.to_vec());
+        Ok(())
+    }
+
+    fn fs_remove(&self, path: &str) -> Result<(), fs::Error> {
+        let removed = self.files.borrow_mut().remove(path);
+        removed.map(drop).ok_or(fs::Error::NotFound)
+    }
+
+    /// Files alone: their whole paths below the folder.
+    fn fs_entries(&self, path: &str) -> Result<Vec<fs::Entry>, fs::Error> {
+        let files = self.files.borrow();
+        let folder = match path {
+            "." => String::new(),
+            path => format!("{path}/"),
+        };
+        let below = files.iter().filter_map(|(path, data)| {
+            let name = path.strip_prefix(&folder)?;
+            Some(fs::Entry {
+                name: name.to_owned(),
+                is_folder: false,
+                size_bytes: u64::try_from(data.len()).unwrap_or(u64::MAX),
+            })
+        });
+        Ok(below.collect())
+    }
+
     fn metrics_count(&self, name: &str, value: u64, labels: &[(String, String)]) {
         let sample = (name.to_owned(), value, labels.to_vec());
         self.counts.borrow_mut().push(sample);
@@ -168,7 +256,7 @@ mod tests {
     use super::super::Call;
     use super::Host;
     use crate::logging::Level;
-    use crate::{Identity, clock, jwt, keys, logging, metrics, state};
+    use crate::{Identity, clock, fs, http, jwt, keys, logging, metrics, random, state};
 
     #[test]
     fn answers_and_remembers() {
@@ -207,8 +295,43 @@ mod tests {
     }
 
     #[test]
+    fn requests_are_answered_once_and_files_are_kept() {
+        let host = Host::new()
+            .respond_json(200, "{}")
+            .respond(Err(http::Error::Timeout))
+            .file("a/b", b"one");
+        let request = http::Request::new("POST", "http://pdp/").with_json("{}");
+        let response = http::send(&request).unwrap();
+        assert_eq!(
+            (response.status, response.header("Content-Type")),
+            (200, Some("application/json"))
+        );
+        assert_eq!(http::send(&request), Err(http::Error::Timeout));
+        assert!(matches!(http::send(&request), Err(http::Error::Denied(_))));
+        assert_eq!(host.sent(), vec![request; 3]);
+
+        fs::write("a/c", b"other").unwrap();
+        let names = |path| {
+            fs::entries(path)
+                .unwrap()
+                .into_iter()
+                .map(|entry| entry.name)
+        };
+        assert!(names("a").eq(["b", "c"]));
+        fs::remove("a/b").unwrap();
+        assert!(names(".").eq(["a/c"]));
+        assert_eq!(fs::read("a/b"), Err(fs::Error::NotFound));
+        assert_eq!(
+            (random::bytes(2), random::bytes(2)),
+            (vec![0, 1], vec![2, 3])
+        );
+    }
+
+    #[test]
     fn a_thread_without_a_host_fails_closed() {
         std::thread::spawn(|| {
+            assert!(http::send(&http::Request::new("GET", "http://pdp/")).is_err());
+            assert_eq!(fs::read("a"), Err(fs::Error::Denied));
             assert_eq!(keys::lookup("pk_1"), None);
             assert!(jwt::Verifier::new(&[], &[]).verify("a.b.good").is_err());
             assert!(state::set("k", b"v", None).is_err());

@@ -203,6 +203,8 @@ fn registry(upstreams: &Arc<Upstreams>) -> Arc<Registry> {
         metrics,
         catalogue: Settings::default().catalogue.into(),
         deadline_ms: 10,
+        waiting_deadline_ms: 1_000,
+        plugin_files_dir: std::env::temp_dir(),
         memory_bytes_max: 16 << 20,
         shadows: Arc::default(),
     };

@@ -14,6 +14,12 @@ pub struct SandboxSettings {
     pub memory_bytes_max: u64,
     /// Longest time of one hook, in milliseconds, where its binding says nothing.
     pub deadline_ms: u64,
+    /// The same of a plugin that waits.
+    pub waiting_deadline_ms: u64,
+    /// Most instances of plugins that wait, of those that run at once.
+    pub waiting_instances_max: u64,
+    /// Most hooks that wait for one of these.
+    pub waiting_queue_len_max: u64,
     /// Longest time that compiling one component may take, in seconds.
     pub compile_time_s_max: u64,
     /// Most memory of the process that compiles one component, in bytes; none to size it for the machine's memory.
@@ -30,6 +36,9 @@ impl Default for SandboxSettings {
             instances_max: None,
             memory_bytes_max: 16 * MIB,
             deadline_ms: 10,
+            waiting_deadline_ms: 1_000,
+            waiting_instances_max: 64,
+            waiting_queue_len_max: 1_024,
             compile_time_s_max: 30,
             compile_memory_bytes_max: None,
             compile_output_bytes_max: 128 * MIB,
@@ -55,6 +64,9 @@ pub(super) fn checked(
         set {
             memory_bytes_max in (64 * KIB, 64 * MIB),
             deadline_ms in (1, 1_000),
+            waiting_deadline_ms in (1, 30_000),
+            waiting_instances_max in (1, 10_000),
+            waiting_queue_len_max in (1, 100_000),
             compile_time_s_max in (1, 600),
             compile_output_bytes_max in (MIB, 1024 * MIB),
             compiles_max in (1, 64),

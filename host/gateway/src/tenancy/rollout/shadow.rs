@@ -12,6 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytestring::ByteString;
 use portcullis_sandbox::Identity;
 use serde_json::Value;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::call::Call;
 
@@ -51,9 +52,11 @@ impl Shadows {
     fn send(&self, job: Job) {
         let sender = self.0.get_or_init(|| {
             let (sender, jobs) = sync_channel(WAITING_MAX);
+            // For candidates that wait.
+            let runtime = Builder::new_current_thread().enable_all().build().ok()?;
             let thread = thread::Builder::new().name("shadow".into());
             thread
-                .spawn(move || compare_all(&jobs))
+                .spawn(move || compare_all(&runtime, &jobs))
                 .ok()
                 .map(|_| sender)
         });
@@ -78,11 +81,12 @@ impl Rollout {
 }
 
 /// Until nobody is left to send any.
-fn compare_all(jobs: &Receiver<Job>) {
+fn compare_all(runtime: &Runtime, jobs: &Receiver<Job>) {
     while let Ok(Job { rollout, call }) = jobs.recv() {
-        let (Some(live), trial) = (call.witness.as_deref(), try_out(&rollout, &call)) else {
+        let Some(live) = call.witness.as_deref() else {
             continue;
         };
+        let trial = runtime.block_on(try_out(&rollout, &call));
         let candidate = trial.witness.as_deref();
         let found = candidate.and_then(|candidate| differ((&call, live), (&trial, candidate)));
         match found {
@@ -101,7 +105,7 @@ fn compare_all(jobs: &Receiver<Job>) {
 }
 
 /// The call, as the candidate judges it.
-fn try_out(rollout: &Arc<Rollout>, call: &Arc<Call>) -> Arc<Call> {
+async fn try_out(rollout: &Arc<Rollout>, call: &Arc<Call>) -> Arc<Call> {
     let witness = Arc::new(Witness::default());
     let trial = Arc::new(Call {
         generation: Arc::clone(&rollout.candidate),
@@ -112,12 +116,14 @@ fn try_out(rollout: &Arc<Rollout>, call: &Arc<Call>) -> Arc<Call> {
     });
     let chain = &rollout.candidate.chain;
     // Whatever refuses it has told the witness.
-    let Ok(identity) = chain.authenticate(&trial) else {
+    let Ok(identity) = chain.authenticate(&trial).await else {
         return trial;
     };
     trial.identity.get_or_init(|| identity);
-    let admitted = chain.admit(Arc::clone(&trial));
-    let Ok(permitted) = admitted.and_then(|permitted| chain.transform_call(permitted)) else {
+    let Ok(permitted) = chain.admit(Arc::clone(&trial)).await else {
+        return trial;
+    };
+    let Ok(permitted) = chain.transform_call(permitted).await else {
         return trial;
     };
     if let Some(arguments) = &permitted.message.arguments {
@@ -125,7 +131,7 @@ fn try_out(rollout: &Arc<Rollout>, call: &Arc<Call>) -> Arc<Call> {
     }
     let raw = call.witness.as_deref().and_then(|live| live.raw.get());
     if let Some(raw) = raw
-        && let Ok(result) = chain.transform_reply(&permitted, raw.clone())
+        && let Ok(result) = chain.transform_reply(&permitted, raw.clone()).await
     {
         witness.result.get_or_init(|| result);
     }
