@@ -163,7 +163,7 @@ fn hostile_guests_are_components() {
     }
     assert_eq!(&guests::core_module()[..8], b"\0asm\x01\0\0\0");
     assert_eq!(
-        &guests::wants_files()[..8],
+        &guests::wants_sockets()[..8],
         &guests::of_another_world()[..8]
     );
 }

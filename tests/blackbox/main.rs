@@ -42,3 +42,4 @@ mod tenants;
 mod transports;
 mod upstreams;
 mod verbatim;
+mod waiting;

@@ -1,9 +1,13 @@
 //! Guests written as WebAssembly text and made into components of the real contract: of bad will, and one that counts.
 
+mod waits;
+
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
 use crate::places;
+
+pub use waits::waits_everywhere;
 
 pub mod prober;
 
@@ -120,14 +124,14 @@ pub fn of_another_world() -> Vec<u8> {
         .expect("a component")
 }
 
-/// A component that wants files.
+/// A component that wants the network by itself.
 ///
 /// # Panics
 /// Never.
 #[must_use]
-pub fn wants_files() -> Vec<u8> {
+pub fn wants_sockets() -> Vec<u8> {
     wat::parse_str(
-        "(component (import \"wasi:filesystem/types@0.2.6\" (instance (export \"open\" (func)))))",
+        "(component (import \"wasi:http/outgoing-handler@0.2.6\" (instance (export \"handle\" (func)))))",
     )
     .expect("a component")
 }

@@ -26,6 +26,7 @@ pub mod load;
 pub mod mcp;
 pub mod memory;
 pub mod oauth;
+pub mod pdp;
 pub mod places;
 pub mod process;
 pub mod recorder;

@@ -196,6 +196,8 @@ fn engine_config(settings: &SandboxSettings) -> Config {
         .total_tables(instances.saturating_mul(3))
         .max_tables_per_component(8)
         .table_elements(10_000)
+        // Nothing is ever set aside here.
+        .total_stacks(1)
         .max_unused_warm_slots(16)
         .linear_memory_keep_resident(64 << 10)
         .table_keep_resident(4 << 10);

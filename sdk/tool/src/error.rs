@@ -18,7 +18,7 @@ pub enum Error {
     #[error("{path} does not become a component: {cause}", path = path.display())]
     Encode { path: PathBuf, cause: String },
     #[error(
-        "{path} imports {import}, which no gateway grants: build for wasm32-unknown-unknown, \
+        "{path} imports {import}, which is not of the contract: build for wasm32-unknown-unknown, \
          and ask the host instead (portcullis:policy/*)", path = path.display()
     )]
     ForeignImport { path: PathBuf, import: String },

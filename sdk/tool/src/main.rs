@@ -33,7 +33,8 @@ enum Command {
     /// Turn a core module built with an SDK into a component, and say what it exports and imports.
     ///
     /// The module carries the description of its world in custom sections that the SDK's `export!` macro leaves there.
-    /// A module that imports anything but `portcullis:policy` is refused: the gateway would refuse it too.
+    /// A module that imports anything but `portcullis:policy` is refused: it was built for another
+    /// target. What compilers for `wasm32-wasip2` make is a component already.
     Componentize {
         /// The core module, as the linker wrote it.
         core: PathBuf,

@@ -22,7 +22,7 @@ async fn components() {
         ("text", b"hello".to_vec()),
         ("a core module", guests::core_module()),
         ("another world", guests::of_another_world()),
-        ("an import of files", guests::wants_files()),
+        ("an import of sockets", guests::wants_sockets()),
         ("cut off", cut),
         (
             "an impossible name",
@@ -50,9 +50,9 @@ async fn components() {
     another world
         422
         {"type":"plugin-refused","title":"The component is not admitted","status":422,"detail":"the component is not of a world of portcullis:policy@0.1.0: it does not export `portcullis:policy/lifecycle@0.1.0`","code":"wrong-world"}
-    an import of files
+    an import of sockets
         422
-        {"type":"plugin-refused","title":"The component is not admitted","status":422,"detail":"the component imports `wasi:filesystem/types@0.2.6`, which Portcullis does not offer; a policy may import only portcullis:policy interfaces","code":"unknown-import"}
+        {"type":"plugin-refused","title":"The component is not admitted","status":422,"detail":"the component imports `wasi:http/outgoing-handler@0.2.6`, which Portcullis does not offer; a policy may import only portcullis:policy interfaces and WASI 0.2","code":"unknown-import"}
     cut off
         422
         {"type":"plugin-refused","title":"The component is not admitted","status":422,"detail":"the component is not of a world of portcullis:policy@0.1.0: it exports no hook; export one or more of `authenticate`, `admit`, `route`, `transform-call`, `transform-reply`, `transform-listing`","code":"wrong-world"}
@@ -168,7 +168,7 @@ async fn chains() {
         {"type":"invalid-document","title":"The document is not valid","status":422,"detail":"the plugin imports `portcullis:policy/quota@0.1.0`; add `quota` to the binding's grants to allow it","pointer":"/bindings/1/grants"}
     a grant that does not exist
         422
-        {"type":"invalid-document","title":"The document is not valid","status":422,"detail":"`files` is no grant; use some of `quota`, `jwt`, `keys`, `state`, `metrics`","pointer":"/bindings/1/grants/1"}
+        {"type":"invalid-document","title":"The document is not valid","status":422,"detail":"`files` is no grant; use some of `quota`, `jwt`, `keys`, `state`, `metrics`, `random`, `http`, `fs`","pointer":"/bindings/1/grants/1"}
     a value that the schema refuses
         422
         {"type":"invalid-document","title":"The document is not valid","status":422,"detail":"\"ten\" is not of type \"integer\"","pointer":"/bindings/1/config/limits/0/rate"}

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use clap::Args;
 use portcullis_sandbox::{
-    Binding, BindingSettings, CallView, Hook, HookResult, InstanceClass, ReplyView, Sandbox,
-    SandboxSettings, Scope,
+    Binding, BindingSettings, CallView, Hook, HookResult, InstanceClass, PluginClass, ReplyView,
+    Sandbox, SandboxSettings, Scope,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -137,6 +137,10 @@ fn replay(
     let plugin = sandbox
         .admit(bytes)
         .map_err(|error| refused(error.to_string()))?;
+    if plugin.class() == PluginClass::Waiting {
+        let why = "it waits for what is not here; `portcullis explain` runs it where it is";
+        return Err(refused(why.to_owned()));
+    }
     let name = args
         .binding
         .clone()

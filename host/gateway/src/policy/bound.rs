@@ -224,10 +224,6 @@ impl Bound {
                     .is_some_and(|tool| glob::any_matches(tools, tool)))
     }
 
-    pub(super) fn hooks(&self) -> &dyn Hooks {
-        self.hooks.as_ref()
-    }
-
     pub(super) fn on_failure(&self) -> OnFailure {
         self.on_failure
     }

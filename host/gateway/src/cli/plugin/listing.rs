@@ -74,13 +74,14 @@ pub(super) fn describe(plugin: &Value) -> String {
         .pointer("/config_schema")
         .map(|schema| serde_json::to_string_pretty(schema).unwrap_or_default());
     format!(
-        "{}@{}\n  {}\n  digest  {}\n  bytes   {}\n  hooks   {}\n  grants  {}\n  configuration (JSON Schema):\n{}",
+        "{}@{}\n  {}\n  digest  {}\n  bytes   {}\n  hooks   {}\n  class   {}\n  grants  {}\n  configuration (JSON Schema):\n{}",
         text_of(plugin, "/name"),
         text_of(plugin, "/version"),
         text_of(plugin, "/description"),
         text_of(plugin, "/digest"),
         text_of(plugin, "/size_bytes"),
         text_of(plugin, "/hooks"),
+        text_of(plugin, "/class"),
         text_of(plugin, "/grants"),
         schema.unwrap_or_default(),
     )
