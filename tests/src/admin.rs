@@ -138,6 +138,11 @@ impl Tenant {
         format!("/api/v1/tenants/{}{below}", self.name)
     }
 
+    /// Deletes it with everything that is its own.
+    pub async fn remove(&self) {
+        self.admin.delete(&self.path("")).await.ok();
+    }
+
     /// Creates or replaces an upstream.
     pub async fn upstream(&self, name: &str, spec: Value) {
         self.admin

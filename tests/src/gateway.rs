@@ -17,6 +17,7 @@ pub struct Gateway {
     process: Process,
     ready: Value,
     options: Vec<String>,
+    processors: Option<String>,
     folder: TempDir,
 }
 
@@ -29,24 +30,35 @@ impl Gateway {
     /// With further flags of `serve`.
     pub async fn with(options: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        Self::in_folder(folder, options.iter().map(ToString::to_string).collect()).await
+        let options = options.iter().map(ToString::to_string).collect();
+        Self::in_folder(folder, options, None).await
     }
 
     /// With a settings file of this text.
     pub async fn configured(yaml: &str) -> Self {
+        Self::set_up(yaml, None).await
+    }
+
+    /// The same on some processors alone: a list such as `0` or `0,1`.
+    pub async fn on_processors(processors: &str, yaml: &str) -> Self {
+        Self::set_up(yaml, Some(processors.to_owned())).await
+    }
+
+    async fn set_up(yaml: &str, processors: Option<String>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("portcullis.yaml");
         std::fs::write(&file, yaml).expect("a settings file");
         let options = vec!["--config".to_owned(), file.display().to_string()];
-        Self::in_folder(folder, options).await
+        Self::in_folder(folder, options, processors).await
     }
 
-    async fn in_folder(folder: TempDir, options: Vec<String>) -> Self {
-        let process = serve(folder.path(), &options);
+    async fn in_folder(folder: TempDir, options: Vec<String>, processors: Option<String>) -> Self {
+        let process = serve(folder.path(), &options, processors.as_deref());
         let mut gateway = Self {
             process,
             ready: Value::Null,
             options,
+            processors,
             folder,
         };
         gateway.become_ready().await;
@@ -93,7 +105,8 @@ impl Gateway {
     async fn start_again(&mut self) {
         // Left over from before, it would be taken for the new one's.
         drop(std::fs::remove_file(self.data_dir().join("ready.json")));
-        self.process = serve(self.folder.path(), &self.options);
+        let folder = self.folder.path();
+        self.process = serve(folder, &self.options, self.processors.as_deref());
         self.become_ready().await;
     }
 
@@ -155,6 +168,12 @@ impl Gateway {
         &mut self.process
     }
 
+    /// Everything that it has printed so far.
+    #[must_use]
+    pub fn printed(&self) -> String {
+        self.process.log()
+    }
+
     /// What it has logged so far: the lines that are JSON.
     #[must_use]
     pub fn log(&self) -> Vec<Value> {
@@ -170,8 +189,17 @@ fn data_dir(folder: &Path) -> PathBuf {
     folder.join("data")
 }
 
-fn serve(folder: &Path, options: &[String]) -> Process {
-    let mut command = Command::new(places::portcullis());
+fn serve(folder: &Path, options: &[String], processors: Option<&str>) -> Process {
+    let mut command = match processors {
+        None => Command::new(places::portcullis()),
+        // It becomes the gateway: the process stays the same.
+        Some(processors) => {
+            let mut command = Command::new("taskset");
+            command.args(["--cpu-list", processors]);
+            command.arg(places::portcullis());
+            command
+        }
+    };
     command.args([
         "serve",
         "--listen",

@@ -2,10 +2,9 @@
 
 mod waits;
 
-use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-use wit_parser::Resolve;
+mod policy;
 
-use crate::places;
+pub use policy::{Policy, World};
 
 pub use waits::waits_everywhere;
 
@@ -20,7 +19,7 @@ pub const BOMB: &str = "(loop $more (drop (memory.grow (i32.const 1))) (br $more
 /// Gives up.
 pub const TRAP: &str = "(unreachable)";
 /// Calls itself until its stack is gone.
-pub const RECURSION: &str = "(call $admit (i32.const 0)) (drop)";
+pub const RECURSION: &str = "(drop (call $hook (i32.const 0)))";
 /// Reads where it has no memory.
 pub const OUT_OF_BOUNDS: &str = "(drop (i32.load (i32.const 0x7fffffff)))";
 /// Answers with a refusal whose text has five million bytes.

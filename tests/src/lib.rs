@@ -22,6 +22,7 @@ pub mod forwarder;
 pub mod gateway;
 pub mod guests;
 pub mod heard;
+pub mod hostile;
 pub mod load;
 pub mod mcp;
 pub mod memory;
