@@ -39,6 +39,7 @@ test: setup ## run every test: units, policies, the built binary with real serve
 	scripts/test-registry.sh
 	cd plugins && cargo test --locked --workspace
 	cargo test --locked --workspace
+	$(TARGET)/debug/portcullis-fuzz --seconds 5
 	$(TARGET)/debug/portcullis-conformance
 
 .PHONY: conformance
@@ -54,6 +55,18 @@ pairs: setup ## let real clients and servers meet through the gateway; writes th
 	PORTCULLIS_GUEST=$(TARGET)/debug/portcullis-guest scripts/build-guests.sh
 	scripts/test-clients.sh
 	PORTCULLIS_PAIRS_WRITE=1 cargo test --locked --workspace --test blackbox pairs::
+
+.PHONY: hostile
+hostile: setup ## let every hostile guest loose, and watch another tenant; writes target/hostile/report.json
+	cargo build --locked --release $(RELEASE) --package portcullis-tests --bins
+	PORTCULLIS_GUEST=$(TARGET)/release/portcullis-guest scripts/build-guests.sh
+	cargo bench --locked $(RELEASE) --package portcullis-sandbox --bench metering
+	$(TARGET)/release/portcullis-hostile $(ARGS)
+
+.PHONY: fuzz
+fuzz: ## fuzz uploads, what guests answer and edits of JSON; ARGS="--seconds 600" for longer
+	cargo build --locked --release $(RELEASE) --package portcullis-fuzz
+	$(TARGET)/release/portcullis-fuzz $(ARGS)
 
 .PHONY: lint
 lint: ## formatting, clippy, generated bindings, licences and bans of dependencies

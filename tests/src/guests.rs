@@ -75,7 +75,7 @@ fn admission(named: (&str, &str), configure: &str, admit: &str) -> String {
   (import "portcullis:policy/types@0.1.0" "[resource-drop]call" (func $drop (param i32)))
   (memory (export "memory") 1)
   (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 4096))
-  (func $admit (export "portcullis:policy/admit@0.1.0#admit") (param $call i32) (result i32)
+  (func $hook (export "portcullis:policy/admit@0.1.0#admit") (param $call i32) (result i32)
     {admit}
     (call $drop (local.get $call))
     (i32.const 2048))

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 /// The longest that anything waits. Generous: it only ends tests that would hang.
 pub const BOUND: Duration = Duration::from_secs(60);
 
-const PAUSE: Duration = Duration::from_millis(10);
+/// From one look to the next.
+pub const PAUSE: Duration = Duration::from_millis(10);
 
 /// Asks `condition` until it gives a value.
 ///

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use portcullis_protocol::envelope::EnvelopeError;
 use portcullis_protocol::era;
 use portcullis_protocol::error::{
@@ -162,9 +162,10 @@ impl From<Denial> for Refusal {
             ),
             _ => (StatusCode::FORBIDDEN, code::FORBIDDEN, "forbidden"),
         };
+        let challenge = denial.challenge.filter(|challenge| is_challenge(challenge));
         let challenge = match status {
-            StatusCode::UNAUTHORIZED => Some(denial.challenge.unwrap_or_else(|| "Bearer".into())),
-            _ => denial.challenge,
+            StatusCode::UNAUTHORIZED => Some(challenge.unwrap_or_else(|| "Bearer".into())),
+            _ => challenge,
         };
         Self {
             status,
@@ -176,6 +177,12 @@ impl From<Denial> for Refusal {
             outcome,
         }
     }
+}
+
+/// Whether a policy's challenge can be a header that clients read: many give up on a head of more than 8 KiB.
+fn is_challenge(text: &str) -> bool {
+    const BYTES_MAX: usize = 4 << 10;
+    text.len() <= BYTES_MAX && HeaderValue::from_str(text).is_ok()
 }
 
 impl From<EnvelopeError> for Refusal {

@@ -234,9 +234,10 @@ impl GuestLimits {
     }
 }
 
-/// The epoch may advance right after the deadline is set, hence one tick more.
+/// Ticks that a guest may live to see. The first may come as soon as the deadline is set; the one that is one too many
+/// comes when the deadline has passed, and less than a tick later.
 fn ticks(deadline_ms: u32) -> u32 {
-    deadline_ms.div_ceil(TICK_MS).saturating_add(1)
+    deadline_ms.div_ceil(TICK_MS)
 }
 
 /// On whose behalf an instance describes itself, and what the host does for it: nothing.

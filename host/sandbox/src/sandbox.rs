@@ -152,8 +152,9 @@ impl Sandbox {
 
     fn compile(&self, digest: Digest, bytes: &[u8]) -> Result<MachineCode, AdmitError> {
         let code = self.compiler.compile(&self.engine, (digest, bytes))?;
+        // The compiler knows nothing of the pool: what has no room in any slot of it is found out here.
         code.load(&self.engine)
-            .map_err(|err| AdmitError::Compiler(format!("{err:#}")))?;
+            .map_err(|err| AdmitError::Compile(format!("{err:#}")))?;
         if let Some(cache) = &self.cache {
             cache.store(digest, &code);
         }

@@ -44,7 +44,7 @@ pub fn compile_if_asked() -> Option<ExitCode> {
 /// Bounds on this process, for good.
 fn confine(memory_bytes_max: u64, time_s_max: u64) -> SystemResult<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
-    nice(10)?;
+    nice(19)?;
     let limits = [
         (Resource::As, memory_bytes_max),
         (Resource::Cpu, time_s_max),
