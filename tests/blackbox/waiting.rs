@@ -35,7 +35,8 @@ async fn tenant(stage: &Stage, name: &str, rest: &[Value]) -> (Tenant, String, S
 
 #[tokio::test]
 async fn a_decision_point_decides_and_its_decisions_are_remembered() {
-    let stage = STAGE.get(Stage::set).await;
+    let shared = STAGE.get(Stage::set).await;
+    let stage = &*shared;
     let point = DecisionPoint::start(|input| match input["target"].as_str()? {
         "demo__echo" => Some(json!(input["arguments"]["message"] != "forbidden")),
         "demo__stats" => None,
@@ -80,7 +81,8 @@ async fn a_decision_point_decides_and_its_decisions_are_remembered() {
 
 #[tokio::test]
 async fn without_a_decision_nothing_passes_unless_the_configuration_says_so() {
-    let stage = STAGE.get(Stage::set).await;
+    let shared = STAGE.get(Stage::set).await;
+    let stage = &*shared;
     let gone = {
         let point = DecisionPoint::start(|_| Some(json!(true))).await;
         asking(stage, &point, json!({})).await
@@ -110,7 +112,8 @@ async fn without_a_decision_nothing_passes_unless_the_configuration_says_so() {
 
 #[tokio::test]
 async fn who_waits_holds_up_nobody_else() {
-    let stage = STAGE.get(Stage::set).await;
+    let shared = STAGE.get(Stage::set).await;
+    let stage = &*shared;
     let gate = Gate::closed();
     let point = DecisionPoint::behind(&gate).await;
     let binding = asking(stage, &point, json!({ "cache_ms": 0 })).await;
@@ -142,7 +145,8 @@ async fn who_waits_holds_up_nobody_else() {
 
 #[tokio::test]
 async fn the_deadline_is_the_bindings_and_a_late_decision_is_none() {
-    let stage = STAGE.get(Stage::set).await;
+    let shared = STAGE.get(Stage::set).await;
+    let stage = &*shared;
     let gate = Gate::closed();
     let point = DecisionPoint::behind(&gate).await;
     let mut late = asking(stage, &point, json!({})).await;
@@ -167,7 +171,8 @@ async fn the_deadline_is_the_bindings_and_a_late_decision_is_none() {
 
 #[tokio::test]
 async fn the_upload_says_what_a_plugin_asks_for() {
-    let stage = STAGE.get(Stage::set).await;
+    let shared = STAGE.get(Stage::set).await;
+    let stage = &*shared;
     for (plugin, class, grants) in [
         ("policy-decision", "waiting", json!(["http"])),
         ("rate-limit", "fast", json!(["quota"])),
@@ -187,7 +192,8 @@ async fn the_upload_says_what_a_plugin_asks_for() {
 
 #[tokio::test]
 async fn grants_that_make_no_sense_are_refused() {
-    let stage = STAGE.get(Stage::set).await;
+    let shared = STAGE.get(Stage::set).await;
+    let stage = &*shared;
     let (tenant, _) = stage.guest_tenant("bad-grants").await;
     let plugin = stage.admin().push("policy-decision").await;
     let http = |http: Value| json!([{ "http": http }]);

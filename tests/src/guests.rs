@@ -1,14 +1,16 @@
 //! Guests written as WebAssembly text and made into components of the real contract: of bad will, and one that counts.
 
+mod policy;
+pub mod prober;
 mod waits;
 
-mod policy;
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
+
+use crate::places;
 
 pub use policy::{Policy, World};
-
 pub use waits::waits_everywhere;
-
-pub mod prober;
 
 /// A policy that admits every message: what the others are compared with.
 pub const HARMLESS: &str = "";

@@ -214,6 +214,6 @@ fn settings() -> BindingSettings {
             plugin: "guest".into(),
             binding: "guest".into(),
         },
-        services: Arc::new(Recorder),
+        services: Arc::new(Recorder::default()),
     }
 }

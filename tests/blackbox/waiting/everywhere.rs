@@ -34,7 +34,8 @@ fn put_file(stage: &Stage, tenant: &str) {
 
 #[tokio::test]
 async fn every_hook_may_wait() {
-    let stage = STAGE.get(Stage::set).await;
+    let shared = STAGE.get(Stage::set).await;
+    let stage = &*shared;
     let (tenant, key) = stage.guest_tenant("everywhere").await;
     put_file(stage, "everywhere");
     // First of all, so that it is asked who is calling.
@@ -78,7 +79,8 @@ async fn every_hook_may_wait() {
 
 #[tokio::test]
 async fn a_stream_waits_for_its_policies_and_loses_nothing() {
-    let stage = STAGE.get(Stage::set).await;
+    let shared = STAGE.get(Stage::set).await;
+    let stage = &*shared;
     let (tenant, key) = stage.guest_tenant("streamed").await;
     put_file(stage, "streamed");
     stage
@@ -94,7 +96,8 @@ async fn a_stream_waits_for_its_policies_and_loses_nothing() {
 
 #[tokio::test]
 async fn a_shadow_may_wait() {
-    let stage = STAGE.get(Stage::set).await;
+    let shared = STAGE.get(Stage::set).await;
+    let stage = &*shared;
     let (tenant, key) = stage.guest_tenant("shadow-waits").await;
     put_file(stage, "shadow-waits");
     let bindings = [

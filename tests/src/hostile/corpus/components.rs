@@ -74,7 +74,7 @@ fn of_another_world() -> Vec<Guest> {
             "wants-files",
             "imports files",
             End::Upload("unknown-import"),
-            |_| guests::wants_files(),
+            |_| guests::wants_sockets(),
         ),
         Guest::new(
             "wants-a-network",
