@@ -39,12 +39,12 @@ async fn every_guest_of_the_corpus_ends_where_it_must_and_leaves_nothing_behind(
             meet(&stage, guests).await;
         }
         if before == 0 {
-            before = stage.gateway.process().resident_bytes();
+            before = stage.gateway.process().memory_bytes();
         }
     }
     let process = stage.gateway.process();
     wait::so("the gateway's memory to be free again", || {
-        let after = process.resident_bytes();
+        let after = process.memory_bytes();
         println!("{before} bytes resident before, {after} after");
         (after as f64) < before as f64 * GROWTH_MAX
     })

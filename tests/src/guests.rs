@@ -53,8 +53,10 @@ pub fn admitter(name: &str, deed: &str) -> Vec<u8> {
 /// As [`admitter`].
 #[must_use]
 pub fn versioned(name: &str, version: &str, deed: &str) -> Vec<u8> {
-    let module = admission((name, version), "", deed);
-    componentize((NO_WORLDS, "admitter"), &module)
+    Policy::new(World::Admitter, name)
+        .version(version)
+        .hook(deed)
+        .component()
 }
 
 /// As [`admitter`], but it misbehaves as soon as it is configured.
@@ -63,30 +65,14 @@ pub fn versioned(name: &str, version: &str, deed: &str) -> Vec<u8> {
 /// As [`admitter`].
 #[must_use]
 pub fn configured(name: &str, deed: &str) -> Vec<u8> {
-    componentize(
-        (NO_WORLDS, "admitter"),
-        &admission((name, "1.0.0"), deed, ""),
-    )
+    Policy::new(World::Admitter, name)
+        .configure(deed)
+        .component()
 }
 
-/// The core module behind a policy that admits.
-fn admission(named: (&str, &str), configure: &str, admit: &str) -> String {
-    let lifecycle = lifecycle(named, configure);
-    format!(
-        r#"(module
-  (import "portcullis:policy/types@0.1.0" "[resource-drop]call" (func $drop (param i32)))
-  (memory (export "memory") 1)
-  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 4096))
-  (func $hook (export "portcullis:policy/admit@0.1.0#admit") (param $call i32) (result i32)
-    {admit}
-    (call $drop (local.get $call))
-    (i32.const 2048))
-{lifecycle})"#
-    )
-}
-
-/// What every policy exports. Its text is at 1024; `configure` answers with the zeroes at 2048: success.
-fn lifecycle((name, version): (&str, &str), configure: &str) -> String {
+/// What every policy exports, and what it does there before it answers. Its text is at 1024; `configure` answers with the
+/// zeroes at 2048: success.
+fn lifecycle((name, version): (&str, &str), (describe, configure): (&str, &str)) -> String {
     assert!(version.len() <= 16, "{version} runs into the schema");
     let (name_len, version_len) = (name.len(), version.len());
     let schema = r#"{\22type\22:\22object\22}"#;
@@ -99,6 +85,7 @@ fn lifecycle((name, version): (&str, &str), configure: &str) -> String {
     (i32.store (i32.const 3080) (i32.const 1152)) (i32.store (i32.const 3084) (i32.const {version_len}))
     (i32.store (i32.const 3088) (i32.const 1024)) (i32.store (i32.const 3092) (i32.const {name_len}))
     (i32.store (i32.const 3096) (i32.const 1168)) (i32.store (i32.const 3100) (i32.const 17))
+    {describe}
     (i32.const 3072))
   (func (export "portcullis:policy/lifecycle@0.1.0#configure") (param i32 i32) (result i32)
     {configure}
@@ -156,7 +143,7 @@ fn componentize((worlds, world): (&str, &str), text: &str) -> Vec<u8> {
     encoder
         .validate(true)
         .module(&module)
-        .expect("a module of this world")
+        .unwrap_or_else(|error| panic!("{error:#}\n{text}"))
         .encode()
-        .expect("a component")
+        .unwrap_or_else(|error| panic!("{error:#}\n{text}"))
 }

@@ -66,23 +66,6 @@ impl Process {
         kib.expect("its memory") << 10
     }
 
-    /// Its memory that is its own and not of a file, in bytes: what a leak makes larger.
-    ///
-    /// # Panics
-    /// When it has ended.
-    #[must_use]
-    pub fn resident_bytes(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()));
-        let status = status.expect("the state of a process");
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("RssAnon:"));
-        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
-        kib.and_then(|kib| kib.parse::<u64>().ok())
-            .expect("its resident memory")
-            * 1024
-    }
-
     /// Everything that it has printed so far.
     #[must_use]
     pub fn log(&self) -> String {

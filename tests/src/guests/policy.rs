@@ -5,10 +5,7 @@
 
 use std::fmt::Write as _;
 
-use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-use wit_parser::Resolve;
-
-use crate::places;
+use super::{NO_WORLDS, componentize, lifecycle};
 
 const PACKAGE: &str = "portcullis:policy";
 
@@ -78,6 +75,7 @@ impl World {
 pub struct Policy {
     world: World,
     name: String,
+    version: String,
     imports: String,
     memory: String,
     fields: String,
@@ -95,6 +93,7 @@ impl Policy {
         Self {
             world,
             name: name.to_owned(),
+            version: "1.0.0".to_owned(),
             imports: String::new(),
             memory: "1".to_owned(),
             fields: String::new(),
@@ -104,6 +103,13 @@ impl Policy {
             hook: String::new(),
             post_return: String::new(),
         }
+    }
+
+    /// Its version; 1.0.0 without.
+    #[must_use]
+    pub fn version(mut self, version: &str) -> Self {
+        version.clone_into(&mut self.version);
+        self
     }
 
     /// Imports a function of an interface of the contract as `$name`; `shape` is its core type.
@@ -166,43 +172,20 @@ impl Policy {
         self
     }
 
-    /// The core module.
-    ///
-    /// # Panics
-    /// When a deed is not WebAssembly text.
-    #[must_use]
-    pub fn module(&self) -> Vec<u8> {
-        let text = self.text();
-        wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
-    }
-
     /// The component, as its author would upload it.
     ///
     /// # Panics
     /// When a deed is not WebAssembly text, or the module is not of its world.
     #[must_use]
     pub fn component(&self) -> Vec<u8> {
-        let mut module = self.module();
-        let mut resolve = Resolve::default();
-        let (package, _) = resolve.push_dir(places::wit()).expect("the contract");
-        let world = resolve
-            .select_world(&[package], Some(self.world.name()))
-            .expect("a world of the contract");
-        embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)
-            .expect("metadata");
-        let mut encoder = ComponentEncoder::default();
-        encoder
-            .validate(true)
-            .module(&module)
-            .unwrap_or_else(|error| panic!("{}: {error:#}", self.name))
-            .encode()
-            .unwrap_or_else(|error| panic!("{}: {error:#}", self.name))
+        componentize((NO_WORLDS, self.world.name()), &self.text())
     }
 
     fn text(&self) -> String {
         let Self {
             world,
             name,
+            version,
             imports,
             memory,
             fields,
@@ -230,33 +213,21 @@ impl Policy {
                 r#"(func (export "cabi_post_{PACKAGE}/{hook_name}@0.1.0#{hook_name}") (param i32) {deed})"#
             ),
         };
-        let (name_len, schema) = (name.len(), r#"{\22type\22:\22object\22}"#);
+        let lifecycle = lifecycle((name, version), (describe, configure));
         format!(
             r#"(module
   (import "{PACKAGE}/types@0.1.0" "[resource-drop]call" (func $drop (param i32)))
   {take_reply} {imports}
   (memory $memory (export "memory") {memory})
-  (data (i32.const 1024) "{name}")
-  (data (i32.const 1152) "1.0.0")
-  (data (i32.const 1168) "{schema}")
   (func $realloc (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) {realloc} (i32.const 4096))
-  (func (export "{PACKAGE}/lifecycle@0.1.0#describe") (result i32)
-    (i32.store (i32.const 3072) (i32.const 1024)) (i32.store (i32.const 3076) (i32.const {name_len}))
-    (i32.store (i32.const 3080) (i32.const 1152)) (i32.store (i32.const 3084) (i32.const 5))
-    (i32.store (i32.const 3088) (i32.const 1024)) (i32.store (i32.const 3092) (i32.const {name_len}))
-    (i32.store (i32.const 3096) (i32.const 1168)) (i32.store (i32.const 3100) (i32.const 17))
-    {describe}
-    (i32.const 3072))
-  (func (export "{PACKAGE}/lifecycle@0.1.0#configure") (param i32 i32) (result i32)
-    {configure}
-    (i32.const 2048))
   (func $hook (export "{PACKAGE}/{hook_name}@0.1.0#{hook_name}") (param $call i32) {parameters} (result i32)
     (local $i i32) (local $at i32)
     {hook}
     (call $drop (local.get $call)) {drop_reply}
     (i32.const 2048))
   {post_return}
-  {fields})"#
+  {fields}
+{lifecycle})"#
         )
     }
 }

@@ -118,6 +118,6 @@ fn module(name: &str, arguments: Option<&str>) -> String {
 {}
 {})"#,
         hooks.collect::<String>(),
-        lifecycle((name, "1.0.0"), "")
+        lifecycle((name, "1.0.0"), ("", ""))
     )
 }

@@ -25,7 +25,7 @@ pub fn waits_everywhere(name: &str) -> Vec<u8> {
 
 /// `$wait` leaves the file's content at 3200: a tag, where it is, and how long. Answers of zeroes are at 2048: success.
 fn module(name: &str) -> String {
-    let lifecycle = lifecycle((name, "1.0.0"), "");
+    let lifecycle = lifecycle((name, "1.0.0"), ("", ""));
     format!(
         r#"(module
   (import "portcullis:policy/types@0.1.0" "[resource-drop]call" (func $drop (param i32)))

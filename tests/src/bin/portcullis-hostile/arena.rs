@@ -60,7 +60,7 @@ pub async fn run(processors: &Processors, guests: &[Guest], window: Duration) ->
         stand.clear().await;
     }
     bystander.window(window * 4).await;
-    let before = stage.gateway.process().resident_bytes();
+    let before = stage.gateway.process().memory_bytes();
     let mut meetings = Vec::with_capacity(guests.len());
     for guest in guests {
         meetings.push(meet(&stage, guest, (&bystander, window)).await);
@@ -122,7 +122,7 @@ async fn settled(stage: &mut Stage, before: u64) -> u64 {
     let process = stage.gateway.process();
     let mut least = u64::MAX;
     for _ in 0..50 {
-        least = least.min(process.resident_bytes());
+        least = least.min(process.memory_bytes());
         if !has_grown(before, least) {
             break;
         }

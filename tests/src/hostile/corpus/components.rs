@@ -72,18 +72,29 @@ fn of_another_world() -> Vec<Guest> {
         ),
         Guest::new(
             "wants-files",
-            "imports files",
+            "imports files of a later WASI",
+            End::Upload("unknown-import"),
+            |_| {
+                component(
+                    r#"(component (import "wasi:filesystem/types@0.3.0" (instance (export "open" (func)))))"#,
+                )
+            },
+        ),
+        Guest::new(
+            "wants-a-network",
+            "imports the network, past its host",
             End::Upload("unknown-import"),
             |_| guests::wants_sockets(),
         ),
         Guest::new(
-            "wants-a-network",
-            "imports sockets",
-            End::Upload("unknown-import"),
-            |_| {
-                component(
-                    r#"(component (import "wasi:sockets/tcp@0.2.6" (instance (export "connect" (func)))))"#,
-                )
+            "folder-not-granted",
+            "imports a folder that its binding does not grant",
+            End::Chain("/bindings/1/grants"),
+            |name| {
+                Policy::new(World::Admitter, name)
+                    .import(("fs", "read"), "read", "(param i32 i32 i32)")
+                    .hook("(call $read (i32.const 1024) (i32.const 4) (i32.const 33000))")
+                    .component()
             },
         ),
         Guest::new(

@@ -11,6 +11,7 @@ pub(super) fn family() -> Vec<Guest> {
     let mut family = in_hooks();
     family.extend(in_the_lifecycle());
     family.extend(around_a_hook());
+    family.extend(one_step_at_a_time());
     family
 }
 
@@ -154,6 +155,13 @@ fn around_a_hook() -> Vec<Guest> {
                     .component()
             },
         ),
+    ]
+}
+
+/// Loops whose steps are long, or the host's.
+fn one_step_at_a_time() -> Vec<Guest> {
+    let deadline = End::Call("deadline");
+    vec![
         Guest::new(
             "endless-fill",
             "fills 12 MiB of memory, again and again",
