@@ -7,6 +7,9 @@ use wat::parse_str;
 use crate::guests::{self, Policy, World};
 use crate::hostile::{End, Guest};
 
+/// How every component begins.
+const PREAMBLE: &[u8] = b"\0asm\x0d\0\x01\0";
+
 pub(super) fn family() -> Vec<Guest> {
     let mut family = of_another_kind();
     family.extend(of_another_world());
@@ -138,7 +141,13 @@ fn misshapen() -> Vec<Guest> {
             "nested",
             "five hundred components within each other",
             compile,
-            |_| component(&format!("{}{}", "(component ".repeat(500), ")".repeat(500))),
+            |_| {
+                (0..500).fold(PREAMBLE.to_vec(), |inner, _| {
+                    let mut outer = PREAMBLE.to_vec();
+                    section(&mut outer, 4, &inner);
+                    outer
+                })
+            },
         ),
         Guest::new(
             "folded-types",
@@ -211,7 +220,7 @@ fn bomb(functions: usize, steps: usize) -> Vec<u8> {
     section(&mut module, 1, &[1, 0x60, 1, 0x7f, 1, 0x7f]);
     section(&mut module, 3, &declared);
     section(&mut module, 10, &code);
-    let mut component = b"\0asm\x0d\0\x01\0".to_vec();
+    let mut component = PREAMBLE.to_vec();
     section(&mut component, 1, &module);
     component
 }

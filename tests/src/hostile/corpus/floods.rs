@@ -134,21 +134,21 @@ fn of_metrics() -> Vec<Guest> {
 
 fn of_keys() -> Vec<Guest> {
     vec![
-        Guest::new("flood-of-state", "keeps five thousand values of 30 kB", End::Served, |name| {
+        Guest::new("flood-of-state", "keeps two thousand values of 10 kB", End::Served, |name| {
             let set = format!(
-                "{SPELL} (call $set (i32.const 33000) (i32.const 4) (i32.const 0) (i32.const 30000) (i32.const 0) (i64.const 0) (i32.const 33100))"
+                "{SPELL} (call $set (i32.const 33000) (i32.const 4) (i32.const 0) (i32.const 10000) (i32.const 0) (i64.const 0) (i32.const 33100))"
             );
             Policy::new(World::Admitter, name)
                 .import(SET, "set", "(param i32 i32 i32 i32 i32 i64 i32)")
-                .hook(&repeat(5_000, &set))
+                .hook(&repeat(2_000, &set))
                 .component()
         })
         .granted(&["state"]),
-        Guest::new("flood-of-counters", "takes from three hundred thousand counters at once", End::Call("output"), |name| {
+        Guest::new("flood-of-counters", "takes from a hundred and fifty thousand counters at once", End::Call("output"), |name| {
             Policy::new(World::Admitter, name)
                 .memory("120")
                 .import(TAKE, "take", "(param i32 i32 i32)")
-                .hook("(call $take (i32.const 65536) (i32.const 300000) (i32.const 33000))")
+                .hook("(call $take (i32.const 65536) (i32.const 150000) (i32.const 33000))")
                 .component()
         })
         .granted(&["quota"]),

@@ -4,6 +4,7 @@ use super::repeat;
 use crate::guests::{BOMB, OUT_OF_BOUNDS, Policy, RECURSION, World};
 use crate::hostile::{End, Guest};
 
+const SEVERAL_MEMORIES: &str = include_str!("several_memories.wat");
 const VERIFIER: (&str, &str) = ("jwt", "[constructor]verifier");
 
 pub(super) fn family() -> Vec<Guest> {
@@ -20,16 +21,10 @@ fn that_grow() -> Vec<Guest> {
             Policy::new(World::Admitter, name).hook(BOMB).component()
         }),
         Guest::new("grows-three-memories", "takes memory in several memories at once", memory, |name| {
-            Policy::new(World::Admitter, name)
-                .fields("(memory $b 0) (memory $c 0)")
-                .hook(
-                    "(loop $more
-                       (drop (memory.grow $memory (i32.const 16)))
-                       (drop (memory.grow $b (i32.const 16)))
-                       (drop (memory.grow $c (i32.const 16)))
-                       (br $more))",
-                )
-                .component()
+            let text = SEVERAL_MEMORIES
+                .replace("{name_bytes}", &format!("\\{:02x}", name.len()))
+                .replace("{name}", name);
+            wat::parse_str(text).unwrap_or_else(|error| panic!("{error}"))
         }),
         Guest::new("grows-a-table", "makes its table larger until it is stopped", memory, |name| {
             Policy::new(World::Admitter, name)
@@ -63,6 +58,16 @@ fn that_grow() -> Vec<Guest> {
 fn born_too_large() -> Vec<Guest> {
     let compile = End::Upload("compile");
     vec![
+        Guest::new(
+            "born-with-two-memories",
+            "has two memories in one module",
+            compile,
+            |name| {
+                Policy::new(World::Admitter, name)
+                    .fields("(memory 1)")
+                    .component()
+            },
+        ),
         Guest::new(
             "born-larger-than-its-binding",
             "has 25 MiB of memory to begin with",
