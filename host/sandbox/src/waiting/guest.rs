@@ -144,13 +144,18 @@ pub(crate) fn describe(
     of: (&WaitingPre, &[Hook]),
     output_bytes_max: u64,
 ) -> std::result::Result<Manifest, AdmitError> {
-    let gave_up = |reason: String| AdmitError::Compiler(reason);
-    let mut runtime = tokio::runtime::Builder::new_current_thread();
-    let runtime = runtime.enable_time().build();
-    let runtime = runtime.map_err(|err| gave_up(err.to_string()))?;
     thread::scope(|scope| {
-        let asked = scope.spawn(|| runtime.block_on(ask(sandbox, of, output_bytes_max)));
-        let ended = |_| Err(gave_up("the thread that asks a component ended".into()));
+        let asked = scope.spawn(|| {
+            let mut runtime = tokio::runtime::Builder::new_current_thread();
+            let runtime = runtime.enable_time().build();
+            let runtime = runtime.map_err(|err| AdmitError::Compiler(err.to_string()))?;
+            runtime.block_on(ask(sandbox, of, output_bytes_max))
+        });
+        let ended = |_| {
+            Err(AdmitError::Compiler(
+                "the thread that asks a component ended".into(),
+            ))
+        };
         asked.join().unwrap_or_else(ended)
     })
 }
