@@ -76,6 +76,7 @@ async fn a_decision_point_decides_and_its_decisions_are_remembered() {
     let labels = [("tenant", "decided"), ("binding", "policy-decision")];
     let sent = metrics.sum("portcullis_guest_http_requests_total", &labels);
     assert!((sent - 4.0).abs() < f64::EPSILON, "{sent}");
+    let labels = [("tenant", "decided"), ("plugin", "policy-decision")];
     assert!(metrics.sum("portcullis_hook_outcomes_total", &labels) >= 8.0);
 }
 

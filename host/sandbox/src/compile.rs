@@ -29,6 +29,8 @@ use queue::Queue;
 const ARGUMENT: &str = "compile-component";
 /// The running program, also when its file was replaced meanwhile.
 const THIS_PROGRAM: &str = "/proc/self/exe";
+/// A compiler stands behind everything else for the processor: on a busy machine it may take so many times longer.
+const PATIENCE: u32 = 4;
 /// More than any message of the compiler; the rest of a longer one is not read.
 const MESSAGE_BYTES_MAX: u64 = 8 << 10;
 
@@ -38,7 +40,7 @@ static ANSWERS: AtomicBool = AtomicBool::new(false);
 /// Bounds of one compile.
 #[derive(Debug, Clone, Copy)]
 pub struct CompileLimits {
-    /// Longest time, on the clock as on the processor, in seconds.
+    /// Longest time on the processor, in seconds.
     pub time_s_max: u64,
     /// Most address space of the compiler, in bytes.
     pub memory_bytes_max: u64,
@@ -136,7 +138,7 @@ impl Compiler {
             .limits
             .output_bytes_max
             .saturating_add(u64::try_from(TAG_BYTES).unwrap_or(u64::MAX));
-        let until = Instant::now() + Duration::from_secs(self.limits.time_s_max);
+        let until = Instant::now() + Duration::from_secs(self.limits.time_s_max) * PATIENCE;
         let (done, over) = mpsc::channel();
         thread::scope(|scope| {
             scope.spawn(|| give(stdin, seal, component));

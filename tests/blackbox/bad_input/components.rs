@@ -55,13 +55,13 @@ async fn components() {
         {"type":"plugin-refused","title":"The component is not admitted","status":422,"detail":"the component imports `wasi:http/outgoing-handler@0.2.6`, which Portcullis does not offer; a policy may import only portcullis:policy interfaces and WASI 0.2","code":"unknown-import"}
     cut off
         422
-        {"type":"plugin-refused","title":"The component is not admitted","status":422,"detail":"the component is not of a world of portcullis:policy@0.1.0: it exports no hook; export one or more of `authenticate`, `admit`, `route`, `transform-call`, `transform-reply`, `transform-listing`","code":"wrong-world"}
+        {"type":"plugin-refused","title":"The component is not admitted","status":422,"detail":"the component does not compile: failed to parse WebAssembly module: unexpected end-of-file (at offset 0x541)","code":"compile"}
     an impossible name
         422
         {"type":"plugin-refused","title":"The component is not admitted","status":422,"detail":"the component does not describe itself: its name `Not A Name` is not 1-64 of a-z, 0-9 and `-`, starting with a letter","code":"describe"}
     a name and version that are taken
         409
-        {"type":"plugin-moved","title":"The change conflicts with what is there","status":409,"detail":"taken@1.0.0 was published as sha256:e6c21cb652294a6f8039d75cd8c39d921934203b50a4272051016abc03437a98, and a published version never changes: publish these bytes as a new version"}
+        {"type":"plugin-moved","title":"The change conflicts with what is there","status":409,"detail":"taken@1.0.0 was published as sha256:c40c7bcf8eb6131df1ce06be8a96436767addf30257f0bc6e2d5be9b79d51546, and a published version never changes: publish these bytes as a new version"}
     "#);
     let plugins = admin.get("/api/v1/plugins").await.text;
     assert!(

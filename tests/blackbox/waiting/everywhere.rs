@@ -66,7 +66,7 @@ async fn every_hook_may_wait() {
     ] {
         let labels = [
             ("tenant", "everywhere"),
-            ("binding", "waits-everywhere"),
+            ("plugin", "waits-everywhere"),
             ("hook", hook),
             ("outcome", "ok"),
         ];
