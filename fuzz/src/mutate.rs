@@ -7,7 +7,7 @@ const BYTES: [u8; 9] = [0, 1, 0x7f, 0x80, 0xff, 0x40, 0x60, 0x0b, 0x22];
 const WORDS: [u32; 8] = [0, 1, 0x7f, 0x80, 0xffff, 0x7fff_ffff, 0x8000_0000, u32::MAX];
 /// Most bytes that one change moves.
 const SPAN_MAX: usize = 64;
-const CHANGES_MAX: usize = 6;
+const CHANGES_MAX: usize = 3;
 
 /// Changes some of `bytes`; parts of `others` may come in.
 pub fn mutate(random: &mut Random, bytes: &mut Vec<u8>, others: &[Vec<u8>]) {

@@ -94,6 +94,16 @@ pub struct Guest {
 }
 
 impl Guest {
+    /// Whether its harm is done in the compiler, which is a process of its own: such guests take seconds each, and need no
+    /// rehearsal.
+    #[must_use]
+    pub fn is_bomb(&self) -> bool {
+        matches!(
+            self.end,
+            End::Upload("compile-time" | "compile-memory" | "compile-output")
+        )
+    }
+
     fn new(
         name: &'static str,
         deed: &'static str,

@@ -15,8 +15,6 @@ use crate::options::Processors;
 /// From one misdeed to the next.
 const PACE: Duration = Duration::from_millis(50);
 const GROWTH_MAX: f64 = 1.05;
-/// Guests that are met before memory is looked at: what a gateway sets up for the first, it keeps.
-const REHEARSED: usize = 8;
 
 /// What became of one guest.
 pub struct Meeting {
@@ -54,7 +52,8 @@ pub async fn run(processors: &Processors, guests: &[Guest], window: Duration) ->
     let gateway = Gateway::on_processors(&processors.list, SETTINGS).await;
     let mut stage = Stage::on(gateway).await;
     let bystander = Bystander::start(&stage.url(), &stage.alice);
-    for guest in guests.iter().take(REHEARSED) {
+    // What the allocator keeps of a first pass it keeps for good; a second must leave nothing.
+    for guest in guests.iter().filter(|guest| !guest.is_bomb()) {
         let mut stand = Stand::set(&stage, guest).await;
         stand.meet().await;
         stand.clear().await;

@@ -40,7 +40,7 @@ impl Processors {
 impl Options {
     /// How long the other tenant is watched, alone and beside a guest.
     pub fn window(&self) -> Duration {
-        Duration::from_millis(if self.long { 2_000 } else { 400 })
+        Duration::from_millis(if self.long { 2_000 } else { 250 })
     }
 
     /// What is measured on, in turn.

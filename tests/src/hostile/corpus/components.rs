@@ -140,7 +140,7 @@ fn misshapen() -> Vec<Guest> {
         Guest::new(
             "nested",
             "five hundred components within each other",
-            compile,
+            End::Upload("wrong-world"),
             |_| {
                 (0..500).fold(PREAMBLE.to_vec(), |inner, _| {
                     let mut outer = PREAMBLE.to_vec();
