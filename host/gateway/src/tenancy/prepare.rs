@@ -246,29 +246,15 @@ async fn bind(
         binding: name.to_owned(),
     };
     let class = shelved.plugin.class();
-    let (granted, limits) = (Granted::of(spec, at)?, &spec.limits);
-    let (deadline_ms, deadline_ms_max) = match class {
-        PluginClass::Fast => (workshop.deadline_ms, 1_000),
-        PluginClass::Waiting => (workshop.waiting_deadline_ms, 30_000),
-    };
+    let granted = Granted::of(spec, at)?;
+    let (deadline_ms, memory_bytes_max, output_bytes_max) =
+        limits(workshop, class, (&spec.limits, at))?;
     let settings = BindingSettings {
         config: spec.config.to_string(),
         grants: granted.names(),
-        deadline_ms: within(
-            limits.deadline_ms.unwrap_or(deadline_ms),
-            1..=deadline_ms_max,
-            &format!("{at}/limits/deadline_ms"),
-        )?,
-        memory_bytes_max: within(
-            limits.memory_bytes_max.unwrap_or(workshop.memory_bytes_max),
-            64 << 10..=64 << 20,
-            &format!("{at}/limits/memory_bytes_max"),
-        )?,
-        output_bytes_max: within(
-            limits.output_bytes_max.unwrap_or(OUTPUT_BYTES_DEFAULT),
-            1 << 10..=64 << 20,
-            &format!("{at}/limits/output_bytes_max"),
-        )?,
+        deadline_ms,
+        memory_bytes_max,
+        output_bytes_max,
         class: match spec.instances {
             model::InstanceClass::Warm => InstanceClass::Warm,
             model::InstanceClass::Fresh => InstanceClass::Fresh,
@@ -305,6 +291,35 @@ async fn bind(
     let label = stage.label(name);
     let names = (tenant, name, label.as_str());
     Ok(Bound::new(names, hooks, how, &workshop.metrics))
+}
+
+/// The deadline of a hook, and the most bytes of an instance and of what a hook hands back.
+fn limits(
+    workshop: &Workshop,
+    class: PluginClass,
+    (limits, at): (&model::BindingLimits, &str),
+) -> Result<(u32, u64, u64), PrepareError> {
+    let (deadline_ms, deadline_ms_max) = match class {
+        PluginClass::Fast => (workshop.deadline_ms, 1_000),
+        PluginClass::Waiting => (workshop.waiting_deadline_ms, 30_000),
+    };
+    Ok((
+        within(
+            limits.deadline_ms.unwrap_or(deadline_ms),
+            1..=deadline_ms_max,
+            &format!("{at}/limits/deadline_ms"),
+        )?,
+        within(
+            limits.memory_bytes_max.unwrap_or(workshop.memory_bytes_max),
+            64 << 10..=64 << 20,
+            &format!("{at}/limits/memory_bytes_max"),
+        )?,
+        within(
+            limits.output_bytes_max.unwrap_or(OUTPUT_BYTES_DEFAULT),
+            1 << 10..=64 << 20,
+            &format!("{at}/limits/output_bytes_max"),
+        )?,
+    ))
 }
 
 fn within<T: PartialOrd + std::fmt::Display>(

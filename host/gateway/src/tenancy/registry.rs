@@ -154,7 +154,7 @@ impl Registry {
     /// [`PrepareError`] with the field at fault.
     pub async fn prepare(&self, state: &TenantState) -> Result<Prepared, PrepareError> {
         let before = self.endpoints_of(&state.name);
-        super::prepare::prepare(&self.workshop, state, &before).await
+        Box::pin(super::prepare::prepare(&self.workshop, state, &before)).await
     }
 
     /// Compiles a chain of the tenant's to be tried out.
@@ -166,7 +166,7 @@ impl Registry {
         state: &TenantState,
         chain: &ChainSpec,
     ) -> Result<Trial, PrepareError> {
-        super::prepare::trial(&self.workshop, state, chain).await
+        Box::pin(super::prepare::trial(&self.workshop, state, chain)).await
     }
 
     /// The samples of a tenant's calls.

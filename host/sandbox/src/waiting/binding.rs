@@ -56,6 +56,7 @@ pub struct WaitingBinding {
 
 /// Instances of one binding that wait for a call.
 #[derive(Default)]
+#[allow(clippy::vec_box, reason = "what moves is a pointer")]
 pub(super) struct Idle(Mutex<Vec<Box<WaitingGuest>>>);
 
 impl Idle {

@@ -209,14 +209,21 @@ fn checked(path: &str) -> Result<PathBuf, Error> {
 }
 
 fn error(err: io::Error) -> Error {
-    match err.kind() {
-        ErrorKind::NotFound => Error::NotFound,
-        ErrorKind::PermissionDenied => Error::Denied,
-        ErrorKind::IsADirectory
-        | ErrorKind::NotADirectory
-        | ErrorKind::InvalidInput
-        | ErrorKind::InvalidFilename => Error::Invalid,
-        kind => Error::Failed(kind.to_string()),
+    let invalid = [
+        ErrorKind::IsADirectory,
+        ErrorKind::NotADirectory,
+        ErrorKind::InvalidInput,
+        ErrorKind::InvalidFilename,
+    ];
+    let kind = err.kind();
+    if kind == ErrorKind::NotFound {
+        Error::NotFound
+    } else if kind == ErrorKind::PermissionDenied {
+        Error::Denied
+    } else if invalid.contains(&kind) {
+        Error::Invalid
+    } else {
+        Error::Failed(kind.to_string())
     }
 }
 

@@ -178,8 +178,8 @@ pub(super) fn headers(
     }
     let headers = written.iter().map(|(name, value)| {
         let invalid = || HttpError::Invalid(format!("the header `{name:.64}` cannot be sent"));
-        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid())?;
-        let value = HeaderValue::from_str(value).map_err(|_| invalid())?;
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_no_name| invalid())?;
+        let value = HeaderValue::from_str(value).map_err(|_no_value| invalid())?;
         match RESERVED.contains(&name) {
             true => Err(invalid()),
             false => Ok((name, value)),

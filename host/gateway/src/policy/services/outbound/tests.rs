@@ -28,6 +28,7 @@ async fn server() -> String {
         .route("/large", any(|| async { "x".repeat(2_000) }))
         .route("/endless", any(endless))
         .route("/never", any(std::future::pending::<()>));
+    #[allow(clippy::disallowed_methods, reason = "it ends with the test's runtime")]
     tokio::task::spawn(async move { axum::serve(listener, app).await });
     address.to_string()
 }
