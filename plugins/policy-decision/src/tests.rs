@@ -202,9 +202,7 @@ fn configurations_that_make_no_sense_are_refused() {
         ),
         (json!({ "url": URL, "uri": "x" }), "uri: unknown field"),
     ] {
-        let said = PolicyDecision::configure(&config.to_string())
-            .err()
-            .expect("refused");
+        let said = PolicyDecision::configure(&config.to_string()).expect_err("refused");
         assert!(said.contains(want), "{config}: {said}");
     }
 }
