@@ -82,12 +82,13 @@ impl Form {
     }
 }
 
-/// Both forms of JSON, and events up to half as large as they may be: one goes out while the next comes in.
-const FORMS: [Form; 4] = [
+/// Both forms of JSON, and events up to nearly as large as they may be: one goes out while the next comes in.
+const FORMS: [Form; 5] = [
     Form::Measured,
     Form::Chunked,
     Form::Events(MIB),
     Form::Events(2 * MIB),
+    Form::Events(4 * MIB - 4096),
 ];
 
 /// An upstream of one era whose tools are the flows.
