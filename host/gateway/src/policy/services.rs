@@ -41,6 +41,7 @@ pub use error::{IssuerProblem, TenantServicesError};
 pub use jwks::JwksTiming;
 pub use jwt::LEEWAY_S;
 pub use outbound::InvalidAllowance;
+pub(crate) use outbound::is_public;
 pub use tenant::TenantServices;
 pub use trial::TrialLog;
 

@@ -25,6 +25,7 @@ use tracing::{debug, warn};
 use crate::model::HttpGrant;
 use crate::telemetry::RequestId;
 
+pub(crate) use address::is_public;
 use allow::Allowed;
 pub use allow::InvalidAllowance;
 use client::Client;

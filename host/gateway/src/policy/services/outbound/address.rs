@@ -35,6 +35,11 @@ pub(super) fn refused(address: IpAddr, granted: &[Network]) -> Option<String> {
     ))
 }
 
+/// Whether an address is one of the public internet.
+pub(crate) fn is_public(address: IpAddr) -> bool {
+    kind(address) == Kind::Public
+}
+
 fn kind(address: IpAddr) -> Kind {
     match address {
         IpAddr::V4(address) => kind_v4(address),
