@@ -24,7 +24,7 @@ use prometheus::Registry;
 use meter::StateMeters;
 
 pub use bounds::StateBounds;
-pub use clock::Clock;
+pub use clock::{Clock, unix_ms};
 pub use gcra::NEVER_MS;
 pub use plugin_state::{PluginState, StateError};
 pub use quotas::QuotaScope;

@@ -9,6 +9,7 @@
 //! more than memory are of another class: `waiting`, a [`WaitingBinding`] whose hooks are awaited. Whatever a guest does,
 //! the caller gets a value or a typed [`Failure`]; this crate never opens a socket, and on the fast path never waits.
 
+mod admit_error;
 mod answer;
 mod binding;
 mod bindings;
@@ -29,6 +30,7 @@ mod ticker;
 mod view;
 mod waiting;
 
+pub use admit_error::AdmitError;
 pub use binding::{BindError, Binding, BindingSettings, InstanceClass};
 pub use bindings::exports::portcullis::policy::route::Candidate;
 pub use bindings::exports::portcullis::policy::transform_listing::{Edit, Entry};
@@ -40,7 +42,7 @@ pub use bindings::portcullis::policy::types::{Denial, Identity};
 pub use compile::{CompileLimits, compile_if_asked};
 pub use digest::{Digest, InvalidDigest};
 pub use failure::Failure;
-pub use plugin::{AdmitError, Grant, Hook, Manifest, Plugin, PluginClass};
+pub use plugin::{Grant, Hook, Manifest, Plugin, PluginClass};
 pub use pool::{PoolStats, Pooled};
 pub use sandbox::{Sandbox, SandboxError, SandboxSettings};
 pub use services::{LogLevel, QuotaTake, Scope, Services, VerifiedToken};

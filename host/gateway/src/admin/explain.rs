@@ -191,7 +191,7 @@ async fn chain(
 }
 
 fn endpoint(state: &AdminState, tenant: &str, server: Option<&str>) -> Result<Endpoint, Problem> {
-    let mut servers = state.registry().servers(tenant);
+    let mut servers = state.registry().endpoints_of(tenant);
     if let Some(name) = server {
         servers.retain(|endpoint| endpoint.server.name == name);
     }

@@ -1,7 +1,5 @@
 //! `/keys`: API keys. A key is shown once, when it is made; only its SHA-256 is kept.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -12,6 +10,7 @@ use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 use crate::model::{KeyRecord, KeySpec};
+use crate::state::unix_ms;
 
 use super::edit::Edit;
 use super::extract::{Document, json};
@@ -93,7 +92,7 @@ pub(super) async fn create(
         id: format!("key-{:016x}", rand::random::<u64>()),
         spec,
         sha256: Sha256::digest(&key).into(),
-        created_at_ms: now_ms(),
+        created_at_ms: unix_ms(),
     };
     let view = KeyView::from(&record);
     state.change(&tenant, Edit::AddKey(record)).await?;
@@ -109,11 +108,4 @@ pub(super) async fn delete(
 ) -> Result<Response, Problem> {
     state.change(&tenant, Edit::DeleteKey(id)).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -28,6 +28,14 @@ impl PageQuery {
         self.limit.unwrap_or(LIMIT_DEFAULT).clamp(1, LIMIT_MAX)
     }
 
+    /// The number that the page before ended with, in lists of numbered things.
+    pub(super) fn before(&self) -> Result<Option<u64>, Problem> {
+        let parsed = self.cursor.as_deref().map(str::parse).transpose();
+        parsed.map_err(|_not_a_number| {
+            Problem::bad_request("the cursor is not one that this list gave")
+        })
+    }
+
     /// One more than the page, which tells whether another page follows.
     pub(super) fn fetch_max(&self) -> u32 {
         self.count_max().saturating_add(1)

@@ -88,12 +88,7 @@ pub(super) async fn list(
     Path(tenant): Path<String>,
     PageOf(query): PageOf,
 ) -> Result<Response, Problem> {
-    let before = match &query.cursor {
-        Some(cursor) => Some(cursor.parse().map_err(|_not_a_number| {
-            Problem::bad_request("the cursor is not one that this list gave")
-        })?),
-        None => None,
-    };
+    let before = query.before()?;
     if state.store().tenant(&tenant).await?.is_none() {
         return Err(no_tenant(&tenant));
     }

@@ -63,18 +63,22 @@ impl Clock {
     #[must_use]
     pub fn now_ms(&self) -> u64 {
         match &self.0 {
-            Source::System { .. } => {
-                let since = SystemTime::now()
-                    .duration_since(UNIX_EPOCH)
-                    .unwrap_or_default();
-                u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-            }
+            Source::System { .. } => unix_ms(),
             Source::Manual {
                 started_ms,
                 elapsed_ns,
             } => started_ms.saturating_add(elapsed_ns.load(Ordering::Relaxed) / 1_000_000),
         }
     }
+}
+
+/// Milliseconds since the Unix epoch, by the machine's clock.
+#[must_use]
+pub fn unix_ms() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn nanoseconds(duration: Duration) -> u64 {

@@ -178,12 +178,6 @@ impl Registry {
             .find_map(|endpoint| endpoint.generation.samples.clone())
     }
 
-    /// The servers of a tenant.
-    #[must_use]
-    pub fn servers(&self, tenant: &str) -> Vec<Endpoint> {
-        self.endpoints_of(tenant)
-    }
-
     /// Replaces the tenant's generation. Requests in flight end on the one they began with.
     pub fn install(&self, prepared: Prepared) {
         let generation = Arc::clone(&prepared.generation);
@@ -246,7 +240,9 @@ impl Registry {
         running
     }
 
-    fn endpoints_of(&self, tenant: &str) -> Vec<Endpoint> {
+    /// The servers of a tenant.
+    #[must_use]
+    pub fn endpoints_of(&self, tenant: &str) -> Vec<Endpoint> {
         self.table
             .load()
             .servers

@@ -7,7 +7,6 @@ mod redact;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use portcullis_protocol::revision::Era;
 use portcullis_sandbox::Identity;
@@ -17,6 +16,7 @@ use utoipa::ToSchema;
 
 use crate::call::Call;
 use crate::model::CaptureSpec;
+use crate::state::unix_ms;
 
 /// Longer texts are left out of a sample.
 const TEXT_BYTES_MAX: usize = 64 << 10;
@@ -142,7 +142,7 @@ impl Sample {
         });
         Self {
             id: call.request_id.to_string(),
-            at_ms: now_ms(),
+            at_ms: unix_ms(),
             revision: call.generation.revision,
             server: call.server.name.clone(),
             era: era.to_owned(),
@@ -230,11 +230,4 @@ impl Samples {
     fn lock(&self) -> MutexGuard<'_, VecDeque<Arc<Sample>>> {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -4,11 +4,12 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 
 use crate::model::{ChainSpec, RolloutState};
+use crate::state::unix_ms;
 use crate::store::{NewChain, REVISIONS_KEPT_MAX, Revision, RolloutEnd, StoreError};
 
 use super::SqliteStore;
 use super::rollouts;
-use super::rows::{from_text, now_ms, to_i64, to_text, to_u64};
+use super::rows::{from_text, to_i64, to_text, to_u64};
 
 pub(super) async fn put(
     store: &SqliteStore,
@@ -80,7 +81,7 @@ pub(super) async fn insert(
         .bind(to_text("chain", &chain.resolved)?)
         .bind(to_text("chain", &chain.written)?)
         .bind(&chain.author)
-        .bind(to_i64(now_ms()))
+        .bind(to_i64(unix_ms()))
         .execute(&mut **tx)
         .await?;
     // The live one stays, however many candidates came after it.

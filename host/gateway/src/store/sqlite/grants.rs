@@ -1,10 +1,11 @@
 //! What came of upstreams' authorizations, by tenant and upstream. They go with the upstream that they are for.
 
 use crate::model::{Grant, to_stored};
+use crate::state::unix_ms;
 use crate::store::StoreError;
 
 use super::SqliteStore;
-use super::rows::{from_text, now_ms, to_i64, to_text};
+use super::rows::{from_text, to_i64, to_text};
 
 const WHAT: &str = "grant";
 
@@ -40,7 +41,7 @@ pub(super) async fn put(
     .bind(tenant)
     .bind(upstream)
     .bind(to_text(WHAT, &stored)?)
-    .bind(to_i64(now_ms()))
+    .bind(to_i64(unix_ms()))
     .execute(&store.pool)
     .await?;
     Ok(())

@@ -4,10 +4,11 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use crate::model::PluginRef;
+use crate::state::unix_ms;
 use crate::store::{NewPlugin, PluginPage, PluginRecord, Put, StoreError};
 
 use super::SqliteStore;
-use super::rows::{from_text, now_ms, to_i64, to_text, to_u64};
+use super::rows::{from_text, to_i64, to_text, to_u64};
 
 /// Tenants named in "is used by".
 const USERS_NAMED_MAX: i64 = 5;
@@ -63,7 +64,7 @@ pub(super) async fn put(store: &SqliteStore, plugin: NewPlugin) -> Result<Put, S
     .bind(&plugin.version)
     .bind(to_text("plugin", &plugin.info)?)
     .bind(&plugin.bytes)
-    .bind(to_i64(now_ms()))
+    .bind(to_i64(unix_ms()))
     .execute(&mut *tx)
     .await?;
     tx.commit().await?;

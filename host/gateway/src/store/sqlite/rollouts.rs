@@ -4,11 +4,12 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 
 use crate::model::{RolloutPlan, RolloutRecord, RolloutState, RunningRollout};
+use crate::state::unix_ms;
 use crate::store::{NewChain, REVISIONS_KEPT_MAX, RolloutEnd, StoreError};
 
 use super::SqliteStore;
 use super::chains;
-use super::rows::{from_text, now_ms, to_i64, to_text, to_u64};
+use super::rows::{from_text, to_i64, to_text, to_u64};
 
 const COLUMNS: &str = "id, revision, base, plan, state, reason, author, started_at_ms, ended_at_ms";
 
@@ -32,7 +33,7 @@ pub(super) async fn start(
         state: RolloutState::Running,
         reason: None,
         author: candidate.author.clone(),
-        started_at_ms: now_ms(),
+        started_at_ms: unix_ms(),
         ended_at_ms: None,
     };
     sqlx::query("INSERT INTO rollouts (tenant, id, revision, base, plan, state, author, started_at_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?)")
@@ -109,7 +110,7 @@ pub(super) async fn close(
     sqlx::query("UPDATE rollouts SET state = ?, reason = ?, ended_at_ms = ? WHERE tenant = ? AND state = 'running'")
         .bind(name_of(end.state))
         .bind(&end.reason)
-        .bind(to_i64(now_ms()))
+        .bind(to_i64(unix_ms()))
         .bind(tenant)
         .execute(&mut **tx)
         .await?;

@@ -1,7 +1,5 @@
 //! Between rows and values: JSON documents, unsigned numbers, the clock.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -31,12 +29,4 @@ pub(super) fn to_i64(number: u64) -> i64 {
 /// A number that was stored from an unsigned one.
 pub(super) fn to_u64(what: &'static str, number: i64) -> Result<u64, StoreError> {
     u64::try_from(number).ok().ok_or(StoreError::Range { what })
-}
-
-/// Milliseconds since the Unix epoch.
-pub(super) fn now_ms() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,10 +1,11 @@
 //! Signatures of plugins: one for each key, and not many.
 
 use crate::model::Signature;
+use crate::state::unix_ms;
 use crate::store::{Put, SIGNATURES_MAX, StoreError};
 
 use super::SqliteStore;
-use super::rows::{now_ms, to_i64, to_text};
+use super::rows::{to_i64, to_text};
 
 pub(super) async fn put(store: &SqliteStore, signature: &Signature) -> Result<Put, StoreError> {
     let (digest, key) = (&signature.digest, signature.public_key.to_string());
@@ -36,7 +37,7 @@ pub(super) async fn put(store: &SqliteStore, signature: &Signature) -> Result<Pu
         .bind(digest)
         .bind(&key)
         .bind(&document)
-        .bind(to_i64(now_ms()))
+        .bind(to_i64(unix_ms()))
         .execute(&mut *tx)
         .await;
         match written {

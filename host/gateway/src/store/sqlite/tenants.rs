@@ -7,10 +7,11 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
 
 use crate::model::{ChainSpec, KeyRecord, ResourceKind, TenantSpec, TenantState, TrustSpec};
+use crate::state::unix_ms;
 use crate::store::{Counts, Put, StoreError};
 
 use super::SqliteStore;
-use super::rows::{from_text, now_ms, to_i64, to_text, to_u64};
+use super::rows::{from_text, to_i64, to_text, to_u64};
 use super::{chains, rollouts};
 
 pub(super) async fn list(
@@ -62,7 +63,7 @@ pub(super) async fn put(
         sqlx::query("INSERT INTO tenants (name, spec, created_at_ms) VALUES (?, ?, ?)")
             .bind(name)
             .bind(&spec)
-            .bind(to_i64(now_ms()))
+            .bind(to_i64(unix_ms()))
             .execute(&mut *tx)
             .await?;
     }

@@ -7,7 +7,6 @@
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, OnceLock};
 use std::thread;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytestring::ByteString;
 use portcullis_sandbox::Identity;
@@ -17,6 +16,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::call::Call;
 
 use super::{Difference, Rollout};
+use crate::state::unix_ms;
 use crate::tenancy::RefusedBy;
 
 /// Most calls that wait to be compared.
@@ -93,7 +93,7 @@ fn compare_all(runtime: &Runtime, jobs: &Receiver<Job>) {
             None => rollout.course.compared.agreed(),
             Some((what, live, candidate)) => rollout.course.compared.differed(Difference {
                 request_id: call.request_id.to_string(),
-                at_ms: now_ms(),
+                at_ms: unix_ms(),
                 method: call.message.method.as_deref().map(str::to_owned),
                 target: call.message.target.as_deref().map(str::to_owned),
                 what,
@@ -231,13 +231,6 @@ fn changed(before: &Value, after: &Value, at: &mut String, places: &mut Vec<Stri
         _ if at.is_empty() => places.push("the whole".to_owned()),
         _ => places.push(at.clone()),
     }
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
